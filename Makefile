@@ -28,7 +28,7 @@ DOCS_VENV ?= .venv-docs
 LOWEST_PYTHON ?= python3.11
 LOWEST_VENV ?= .venv-lowest
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi test-wheel test-lowest extras example-figure fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate docs clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi test-wheel test-lowest extras example-figure fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu notebooks train evaluate docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -148,6 +148,9 @@ docs: $(DOCS_VENV)/.docs ## build the site in OUT/site, notebooks run, without a
 	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b doctest -W --keep-going -n -q \
 	  -d $(OUT)/doctrees docs $(OUT)/doctest
 	@echo "The site: $(OUT)/site/index.html"
+
+notebooks: $(DOCS_VENV)/.docs ## execute the notebooks from an empty cache, figures in OUT/notebook_figures; at most 5 minutes of one core
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python tools/run_notebooks.py --keep $(OUT)/notebook_figures
 
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports

@@ -1,12 +1,12 @@
-"""What it costs to multiply in bfloat16 on the CPU.
+"""What bfloat16 products on the CPU cost in accuracy.
 
     python -m studies.bfloat16 FILE [FILE ...] [--model MODEL.nc] -o docs/studies/bfloat16.md
 
-A free run through the whole of each file in float32 and with the layers' products in bfloat16 (`--precision bf16`):
-RMSE against ecLand of each variable and the ratio of the two, how well water and energy close in both, and how many
-values lie outside physical limits. Derivatives of a step in bfloat16 are those of the network in float32; how well they
-tell what the step in bfloat16 does is shown for changes of the state of several sizes, each variable by a random number
-times its standard deviation times that size. Beside each other, in turn, CPU time of a step of many columns.
+Free runs through the whole of each file, in float32 and with the products of the layers in bfloat16 (`--precision
+bf16`): RMSE of each variable against ecLand in both and their ratio, the closure of water and energy budgets, and the
+number of values outside physical limits. In bfloat16, derivatives of a step are those of the float32 network; to show
+how well they predict the bfloat16 step, each state variable is changed by a random number times its standard deviation
+times one of several sizes. The CPU time of a step of many columns is measured for both, alternately.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def table(found: Mapping[Precision, Study]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="What it costs to multiply in bfloat16 on the CPU.")
+    parser = argparse.ArgumentParser(description="What bfloat16 products on the CPU cost in accuracy.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--model", type=Path, metavar="MODEL.nc", help="(default: the model that ships)")
     parser.add_argument("-o", "--output", type=Path, default=Path("bfloat16.md"))
@@ -145,11 +145,11 @@ def main() -> int:
         "",
         "| | float32 | bf16 | float32 / bf16 |",
         "|---|---:|---:|---:|",
-        f"| CPU time of a column and step (microseconds, {TIMED_COLUMNS} columns) | "
+        f"| CPU time per column and step (microseconds, {TIMED_COLUMNS} columns) | "
         + " | ".join(f"{costs[precision]:.2f}" for precision in PRECISIONS)
         + f" | {costs['float32'] / costs['bf16']:.2f} |",
         "",
-        "| change of the state (standard deviations) | error of the tangent-linear, float32 | of the step in bf16 |",
+        "| change of the state (standard deviations) | tangent-linear error: float32 step | bf16 step |",
         "|---:|---:|---:|",
         *(f"| {size} | {errors['float32'][size]:.3f} | {errors['bf16'][size]:.3f} |" for size in SIZES),
         "",

@@ -1,11 +1,11 @@
-"""How much frost lets soil water move in ecLand.
+"""How far frost lets soil water move in ecLand.
 
     python -m studies.frost FILE -o docs/studies/frost.md
 
-A layer's changes of water in a step of 6 hours, by the warmest of its temperature and that of the layer above, each
-before and after the step: their root mean square over that of all changes of the layer, and how many are none (less
-than 0.00001 m3 m-3). The first table is what `PASSING` and `THAWING_RANGE` of `ecland.soil_water` stand for;
-the second is by the layer's own temperature alone.
+Changes of the water in a layer over a step of 6 hours, sorted by the highest of its own temperature and that of the
+layer above, before and after the step: their root mean square over that of all changes of the layer, and the share that
+is zero (less than 0.00001 m3 m-3). The first table is the basis of `PASSING` and `THAWING_RANGE` in
+`ecland.soil_water`; the second is sorted by the layer's own temperature only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def class_name(low: float, high: float) -> str:
 
 def table(title: str, found: Mapping[str, tuple[Values, Values, Values]]) -> list[str]:
     """Rows of Markdown: classes of temperature by layers, relative rms and share that is none."""
-    heads = "".join(f" {name}: rms | none | of all |" for name in found)
+    heads = "".join(f" {name}: rms | zero | of all |" for name in found)
     lines = [f"**{title}**", "", f"| K |{heads}", "|---|" + "---:|" * (3 * len(found))]
     for number, (low, high) in enumerate(itertools.pairwise(EDGES)):
         cells = (

@@ -1,11 +1,12 @@
-"""Skill of models of several sizes, on columns of each kind that none of them has learnt from.
+"""Skill of models of several sizes, on several kinds of columns not used in training.
 
     python -m studies.skill DATA TOWERS default=MODEL.nc small=OTHER.nc -o docs/studies/skill.md
 
-Free runs through the whole of each file, never corrected, against ecLand: of the hold-out columns; of the columns of
-the second generation that training leaves out (`configs/development_points.csv`); and of towers, in their own weather,
-where the table has the mean of the towers' RMSE. Beside them stand a model's trained parameters and what a step takes:
-CPU time with many columns at once, the median of several steps, all models in turn.
+Free runs through the whole of each file, never corrected, against ecLand, for three kinds of columns: the hold-out
+columns; the columns of the second generation that training leaves out (`configs/development_points.csv`); and towers in
+their own weather, for which the table gives the mean of the towers' RMSE. The number of trained parameters and the cost
+of a step are given as well: CPU time with many columns at once, the median of several steps, with the models taking
+turns.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Thirty years of a free run: the weather of a file again and again, never corrected.
+"""Thirty years of a free run: the weather of a file repeated, never corrected.
 
     python -m studies.stability FILE -o docs/studies/stability.md
 
-Every column of a file with states of ecLand runs through the weather of the file from its first label on, then again
-from where it has come, ten times in all, without correction. A change is how far the state at the end of a passage
-through the weather is from that at the end of the one before, as root mean square over the columns; of the first
-passage it is from where ecLand's run begins, whose own change is beside it. Both pass to what that weather brings
-about. From then on a state that is stable comes back to where it was, and one that drifts does not.
+Every column of a file with ecLand states runs through the weather of the file from its first label, and then again from
+the state reached, ten times in all, without correction. A change is the difference between the states at the ends of
+one passage and the previous one, as root mean square over the columns; for the first passage it is the difference from
+ecLand's initial state, and ecLand's own change is given for comparison. During the first passage both adjust to the
+weather. After that, a stable state returns to where it was; one that drifts does not.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def main() -> int:
         f"Made by `python -m studies.stability {options.data.name}` with {model.provenance.get('title', 'a model')}: "
         f"{columns.n_columns} columns, {options.passages} passages of {years:.2f} years.",
         "",
-        f"| change of | units | ecLand, passage 1 | {header} | largest of a column in the last |",
+        f"| change of | units | ecLand, passage 1 | {header} | largest of any column in the last |",
         "|---|---|---:|" + "---:|" * (len(shown) + 1),
     ]
     for position, variable in enumerate(model.state):

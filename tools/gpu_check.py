@@ -148,8 +148,10 @@ def parts(directory: Path, python: Path, wheels: Path | None, device: str) -> li
     """All of them, in order."""
     source = [] if wheels is None else ["--no-index", "--find-links", str(wheels)]
 
+    whole = python.parents[1] / ".whole"
+
     def lacks_environment() -> str:
-        return "" if python.is_file() else "there is no environment"
+        return "" if whole.is_file() else "the environment was not made"
 
     def lacks_device() -> str:
         return lacks_environment() or ("" if device else "no CUDA device (nvidia-smi finds none)")
@@ -164,9 +166,13 @@ def parts(directory: Path, python: Path, wheels: Path | None, device: str) -> li
         return lambda: [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
 
     install = [str(python), "-m", "pip", "install", "--quiet", *source, "--editable", f".[{EXTRAS}]"]
-    shell = f"{sys.executable} -m venv {python.parents[1]} && exec " + " ".join(f"'{word}'" for word in install)
+    made = " ".join(f"'{word}'" for word in install)
+    shell = f"rm -f '{whole}' && '{sys.executable}' -m venv '{python.parents[1]}' && {made} && touch '{whole}'"
     return [
-        Part("environment", "the package and its packages", lambda: ["/bin/sh", "-c", shell], 200.0),
+        Part(
+            "environment", "the package and its packages", lambda: ["/bin/sh", "-c", shell],
+            200.0 if wheels else 400.0,
+        ),
         Part(
             "code", "the generated code, compiled for the host", pytest("tests/gpu/test_device_code.py"), 60.0,
             lacks_environment,

@@ -1,6 +1,6 @@
 """Make a small atmosphere for anemoi-inference, offline: data set, training by anemoi-training, and the land's file.
 
-    python make_atmosphere.py DIRECTORY
+    python make_atmosphere.py DIRECTORY [--networks atmosphere,forced,land]
 
 The data are the columns of the example of ``ailand-column-run`` (three years of synthetic weather and ecLand's answer
 to it), named and accumulated as AIFS's fields are, and as many points that are called sea. The atmosphere learns the
@@ -50,6 +50,8 @@ LAND_FORCING = (
 LAND_STATIC = ("clim_cvh", "clim_cvl", "clim_theta_cap", "clim_theta_pwp", "clim_geopot", "clim_veg_z0ml")
 LAND_STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "sd")
 LAND_DIAGNOSTICS = ("skt", "t2m")
+#: What can be trained.
+NETWORKS = ("atmosphere", "forced", "land")
 UNITS = {
     **dict.fromkeys(("2t", "2d", "skt", "stl1", "stl2"), "K"), "sp": "Pa", "10u": "m s**-1", "10v": "m s**-1",
     **dict.fromkeys(("swvl1", "swvl2"), "m**3 m**-3"), **dict.fromkeys(("tp", "cp", "sf"), "m"),
@@ -176,8 +178,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="where all is written; made if it is not there")
     parser.add_argument("--steps", type=int, default=800, help="of training (default: 800)")
-    directory = parser.parse_args().directory.resolve()
-    steps = f"training.max_steps={parser.parse_args().steps}"
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="those to train (default: %(default)s)")
+    options = parser.parse_args()
+    directory, steps = options.directory.resolve(), f"training.max_steps={options.steps}"
+    networks = options.networks.split(",")
+    if unknown := set(networks) - set(NETWORKS):
+        parser.error(f"--networks: found {', '.join(sorted(unknown))}, expected some of {', '.join(NETWORKS)}")
     directory.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ANEMOI_BASE_SEED", "1")
     with xr.open_dataset(COLUMNS) as columns:
@@ -185,12 +191,20 @@ def main() -> None:
         write_store(directory / "weather.zarr", fields, UNITS, *when_and_where)
         write_land_store(directory / "land.zarr", columns)
     write_ground(directory / "ground.nc")
-    train(directory, "atmosphere", "weather.zarr", [steps])
-    forcing = [*COMPUTED, "z", "lsm", "swvl1", "stl1"]
-    train(directory, "forced", "weather.zarr", [steps, f"data.datasets.data.forcing=[{','.join(forcing)}]"])
+    if "atmosphere" in networks:
+        train(directory, "atmosphere", "weather.zarr", [steps])
+    if "forced" in networks:
+        forcing = [*COMPUTED, "z", "lsm", "swvl1", "stl1"]
+        train(directory, "forced", "weather.zarr", [steps, f"data.datasets.data.forcing=[{','.join(forcing)}]"])
+    if "land" in networks:
+        train(directory, "land", "land.zarr", [steps, *changes_of_land()])
+
+
+def changes_of_land() -> list[str]:
+    """Overrides of the configuration for the point-wise land."""
     forcing = [*COMPUTED, *LAND_FORCING, *LAND_STATIC]
     normaliser = "data.datasets.data.processors.normalizer.config"
-    of_land = [
+    return [
         f"data.datasets.data.forcing=[{','.join(forcing)}]",
         f"data.datasets.data.diagnostic=[{','.join(LAND_DIAGNOSTICS)}]",
         # A bound of zero is one of the normalised value: these must not be shifted.
@@ -199,7 +213,6 @@ def main() -> None:
         "model.bounding.datasets.data=[{_target_:anemoi.models.layers.bounding.ReluBounding,"
         "variables:[swvl1,swvl2,swvl3,sd]}]",
     ]
-    train(directory, "land", "land.zarr", [steps, *of_land])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Soil moisture learnt from brightness temperatures where no state is known, in a twin experiment.
+"""Soil moisture learnt from brightness temperatures where no state is known: a twin experiment.
 
     python -m studies.brightness DATA --work out/brightness -o docs/studies/brightness.md
 
-A small network is trained from the states of a tenth of the columns, and then goes on: with these alone; with L-band
-brightness temperatures of the other columns beside them, whose states are not learnt; with the states of all, as the
-best that could be. Brightness temperatures are simulated from ecLand's states every 48 h, with noise of 4 K and a bias
-of 2 K, which the emulator is not told. Where the others' runs begin, their states are those of the first network's own
-runs. Free runs on columns that no training has seen are compared with ecLand.
+A small network is trained on the states of a tenth of the columns. Training then continues in three ways: with these
+states alone; with additional L-band brightness temperatures of the other columns, whose states are not learnt; and with
+the states of all columns, as the best possible case. Brightness temperatures are simulated from ecLand's states every
+48 h, with noise of 4 K and a bias of 2 K that is unknown to the emulator. Rollouts on the other columns start from
+states of the first network's own runs. Free runs on columns that no training used are compared with ecLand.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHOWN = ("swvl1", "swvl2", "swvl3", "stl1")
 WRONG = {"roughness": 1.3, "optical_depth": 0.7}
 #: Weight of the term: that of a state, of which there are 14, in a window in which it is observed.
 WEIGHT = 1.0
-FIRST, ALONE, ALL_STATES = "before it goes on", "states of a tenth alone", "states of all columns"
+FIRST, ALONE, ALL_STATES = "before continuing", "states of a tenth only", "states of all columns"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +66,11 @@ VARIANTS = (
     Variant(ALONE),
     Variant("all Tb", 1),
     Variant("all Tb, bias learnt", 1, {"learns": ["bias"]}),
-    Variant("all Tb, parameters wrong", 1, WRONG),
-    Variant("all Tb, wrong ones learnt", 1, {**WRONG, "learns": ["roughness", "optical_depth", "bias"]}),
+    Variant("all Tb, wrong parameters", 1, WRONG),
+    Variant("all Tb, wrong parameters learnt", 1, {**WRONG, "learns": ["roughness", "optical_depth", "bias"]}),
     Variant("a third of Tb", 3),
-    Variant("a third of Tb, parameters wrong", 3, WRONG),
-    Variant("a third of Tb, wrong ones learnt", 3, {**WRONG, "learns": ["roughness", "optical_depth", "bias"]}),
+    Variant("a third of Tb, wrong parameters", 3, WRONG),
+    Variant("a third of Tb, wrong parameters learnt", 3, {**WRONG, "learns": ["roughness", "optical_depth", "bias"]}),
     Variant(ALL_STATES),
 )
 
@@ -178,18 +178,19 @@ def main() -> int:
         page.introduction(__doc__),
         "",
         f"Made by `python -m studies.brightness`; {FILE}: {counts['known']} columns with known states, "
-        f"{counts['others']} others, {counts['kept']} that are kept, {int(is_mineral.sum())} of these of mineral soil. "
-        f"Wrong parameters: roughness times {WRONG['roughness']:g}, optical depths times {WRONG['optical_depth']:g}. "
-        f"Free runs over the whole file; RMSE in m3 m-3 and K, and over that of known states alone; "
+        f"{counts['others']} others, {counts['kept']} kept for testing, {int(is_mineral.sum())} of these on mineral "
+        f"soil. Wrong parameters: roughness times {WRONG['roughness']:g}, optical depths times "
+        f"{WRONG['optical_depth']:g}. "
+        f"Free runs over the whole file; RMSE in m3 m-3 and K, and its ratio to that of known states only; "
         f"seeds {', '.join(map(str, options.seeds))}.",
         "",
         *table(rmse, np.ones(len(is_mineral), dtype=bool)),
         "",
-        "**Mineral soils alone**",
+        "**Mineral soils only**",
         "",
         *table(rmse, is_mineral),
         "",
-        "**What the operator learnt**",
+        "**Learnt parameters of the operator**",
         "",
         *learnt,
     ]

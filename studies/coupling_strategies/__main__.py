@@ -1,13 +1,13 @@
-"""Strategies of coupling a learned atmosphere with aiLand: stand-alone, one way, two ways.
+"""Strategies for coupling a learned atmosphere with aiLand: stand-alone, one-way, two-way.
 
     python examples/aifs/make_atmosphere.py DIRECTORY
     python -m studies.coupling_strategies DIRECTORY -o docs/studies/coupling_strategies.md
 
-The small atmosphere of `examples/aifs` makes forecasts of ten days, from the first of each month of 2022, which it was
-not trained on. The land makes its own on the forecast's weather: alone, after it, from a file; one way, within it, as a
-mid-processor that gives nothing back; two ways, with its skin temperature and two layers of soil as the input of the
-atmosphere's next step. What all give is held against ecLand's run on the true weather, at the five land points. The
-atmosphere is a network of ten points' weather: how the strategies differ from each other is to be seen, not how good a
+The small atmosphere of `examples/aifs` makes ten-day forecasts from the first of each month of 2022, a year that it was
+not trained on. The land runs on the forecast weather: stand-alone, afterwards, from a file; one-way, within the
+forecast, as a mid-processor that returns nothing; two-way, with its skin temperature and two soil layers as input of
+the atmosphere's next step. All results are compared with ecLand's run on the true weather, at the five land points. The
+atmosphere is a network trained on ten points of weather: the study shows how the strategies differ, not how good a
 forecast is.
 """
 
@@ -143,28 +143,28 @@ def lines(
     days = " | ".join(f"day {day}" for day in LEADS)
     table = f"|{'---|' + '---:|' * len(LEADS)}"
     text = [
-        "# Strategies of coupling a learned atmosphere with aiLand",
+        "# Strategies for coupling a learned atmosphere with aiLand",
         "",
         page.introduction(__doc__),
         f"Made by `python -m studies.coupling_strategies`; {len(STARTS)} forecasts.",
         "",
-        f"Stand-alone and one way: the largest difference of any value of the land is {largest:g}.",
+        f"Stand-alone against one-way: the largest difference of any value of the land is {largest:g}.",
     ]
     for own in COMPARED:
         text += ["", f"RMSE of {own}, {UNITS[own]}:", "", f"| | {days} |", table]
         for (name, variable), values in errors.items():
             if variable == own:
                 text.append(f"| {name} | {' | '.join(f'{one:.3g}' for one in rmse(values))} |")
-    text += ["", "Two ways against one way, root mean square difference:", "", f"| | {days} |", table]
+    text += ["", "Two-way against one-way, root mean square difference:", "", f"| | {days} |", table]
     text += [f"| {name} | {' | '.join(f'{one:.3g}' for one in rmse(values))} |" for name, values in apart.items()]
     text += [
         "",
-        "Seconds of a forecast, the median, beside other work on two cores (files included; the atmosphere has ten "
-        "points, the land five):",
+        "Median seconds per forecast, with other work on two cores (files included; the atmosphere has ten points, the "
+        "land five):",
         "",
     ]
     text += ["| | s |", "|---|---:|"]
-    names = {"none": "atmosphere alone", "stand-alone": "the land alone, from a file"}
+    names = {"none": "atmosphere alone", "stand-alone": "land alone, from a file"}
     text += [f"| {names.get(name, f'with the land, {name}')} | {np.median(one):.2f} |" for name, one in seconds.items()]
     return text
 

@@ -1,11 +1,12 @@
-"""Derivatives of this version beside those of another: are they the same, and as fast?
+"""Derivatives of this version against those of another: are they the same, and as fast?
 
     python -m studies.derivatives OTHER_CHECKOUT -o docs/studies/derivatives.md
 
-Step, tangent-linear, adjoint and Jacobians of both, each in a process of its own on one thread, from the same
-inputs near the means of the training data. Differences are of float64 without compilation: norm of the difference over
-norm of all results of a program. Times are CPU times of compiled float32 programs, both versions in
-turn: the median of the rounds' ratios with its quartiles, and the ratio of the least disturbed rounds, the minima.
+Step, tangent-linear, adjoint and Jacobians of both versions, each version in a process of its own on one thread, with
+the same inputs near the means of the training data. Differences are in float64 without compilation: the norm of the
+difference over the norm of all results of a program. Times are CPU times of compiled float32 programs, measured
+alternately: the median of the rounds' ratios with its quartiles, and the ratio of the minima, the least disturbed
+rounds.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def main(given: Sequence[str] | None = None) -> None:
     lines = ["# Derivatives of two versions", "", page.introduction(__doc__), ""]
     versions = [_commit(checkout) for checkout in (HERE, settings.other)]
     lines += [
-        f"Found with {versions[0]} beside {versions[1]}; {settings.columns} columns, {settings.rounds} rounds.",
+        f"Versions {versions[0]} and {versions[1]}; {settings.columns} columns, {settings.rounds} rounds.",
         "",
     ]
     for path in settings.models:

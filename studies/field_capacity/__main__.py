@@ -1,11 +1,11 @@
-"""How soil moisture answers to field capacity: the emulator against ecLand, and beyond what either was trained on.
+"""How soil moisture responds to field capacity: the emulator against ecLand, and beyond the range of the training.
 
     python -m studies.field_capacity DATA_DIRECTORY --model MODEL.nc -o docs/studies/field_capacity
 
 ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. The emulator
-runs freely through the same year from each run's own first state. The answer of a member is the difference of its mean
-soil water over the second half of the year from that of the unperturbed member of its site. Sites in the Europe-like
-box were in no training. Writes a figure (.png) and a table (.md).
+runs freely through the same year from each run's own first state. The response of a member is the difference between
+its mean soil water over the second half of the year and that of the unperturbed member of its site. Sites in the
+Europe-like box were never used in training. Writes a figure (.png) and a table (.md).
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def figure(found: dict[str, dict[str, np.ndarray]], about: xr.Dataset, swept: di
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How soil moisture answers to field capacity.")
+    parser = argparse.ArgumentParser(description="How soil moisture responds to field capacity.")
     parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
     parser.add_argument("--model", type=Path, help="model file (default: the model in the package)")
     parser.add_argument("-o", "--output", type=Path, default=Path("field_capacity"), help="without suffix")
@@ -176,16 +176,17 @@ def main() -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     figure(found, about, swept, options.output.with_suffix(".png"))
     text = [
-        "# Soil moisture's answer to field capacity",
+        "# Response of soil moisture to field capacity",
         "",
-        "Made by `python -m studies.field_capacity`. ecLand was run with five sets of field capacity and wilting",
-        "point at each of 44 sites, in the same weather of 2021; the emulator ran freely from each run's first state.",
-        "An answer is the difference of the second half-year's mean from the unperturbed run's. Slope: of the",
-        "emulator's answers on ecLand's, through zero. The sweep multiplies field capacity (never above porosity), or",
-        "it and the wilting point, at the unperturbed members; the training data have factors from 0.8 to 1.2, and",
-        "columns out of the training range are counted as a run's quality flag counts them.",
+        "Made by `python -m studies.field_capacity`. ecLand was run with five sets of field capacity and",
+        "wilting point at each of 44 sites, in the same weather of 2021; the emulator ran freely from each",
+        "run's first state. A response is the difference between the means of the second half-year of a run",
+        "and of the unperturbed run. The slope is that of the emulator's responses on ecLand's, through zero.",
+        "The sweep multiplies field capacity (never above porosity), or both field capacity and wilting",
+        "point, of the unperturbed members; the training data have factors from 0.8 to 1.2. Columns out of",
+        "the training range are counted as in a run's quality flag.",
         "",
-        f"![answers and sweep]({options.output.with_suffix('.png').name})",
+        f"![responses and sweep]({options.output.with_suffix('.png').name})",
         "",
         *table(found, about, swept),
     ]

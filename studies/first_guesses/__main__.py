@@ -32,14 +32,14 @@ INTERVAL = 4 * 46
 ROWS = {
     "`swvl4`, third layer's (m3 m-3)": ("swvl4", None),
     "`stl4`, by the annual wave of `met_tair` (K)": ("stl4", None),
-    "`stl4`, going on from `stl2` over `stl3` (K)": ("stl4 without a year", None),
-    "`stl4`, were it the third layer's (K)": ("stl4", "stl3"),
+    "`stl4`, extrapolated from `stl2` through `stl3` (K)": ("stl4 without a year", None),
+    "`stl4`, third layer's instead (K)": ("stl4", "stl3"),
     "`tsn` under snow (K)": ("tsn", None),
     "`rsn` under snow (kg m-3)": ("rsn", None),
     "`asn` under snow (1)": ("asn", None),
     "`src` (kg m-2)": ("src", None),
     **{
-        f"`{stem}{layer}` of the climate ({unit})": (f"{stem}{layer} of the climate", None)
+        f"`{stem}{layer}` from the climate ({unit})": (f"{stem}{layer} from the climate", None)
         for stem, unit in (("stl", "K"), ("swvl", "m3 m-3"))
         for layer in (1, 2, 3, 4)
     },
@@ -87,7 +87,7 @@ def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.n
 def table(path: pathlib.Path) -> str:
     """Lines of a table in Markdown."""
     lines = [
-        "| first guess | ecLand's standard deviation | bias | RMSE | 95 % are within | values |",
+        "| first guess | ecLand's standard deviation | bias | RMSE | 95 % within | values |",
         "|---|---|---|---|---|---|",
     ]
     for label, (variable, instead) in ROWS.items():

@@ -1,13 +1,14 @@
-"""Fine-tuning of turbulent fluxes on towers, told at sites that were not learnt from.
+"""Fine-tuning of turbulent fluxes on towers, scored at sites not used in training.
 
     python -m studies.fluxes TOWERS DATA --work WORK -o docs/studies/fluxes.md
 
-Sensible and latent heat of the default model are tuned on what towers outside the Europe-like box observed, beside
-columns of ecLand, at which all else is held to what the model gave before; each time one site is left out, and towers
-in the box are never learnt from. At the site left out a free run through its whole period is compared with its
-observations, before and after, beside ecLand at the same site and empirical benchmarks learnt at the same other sites.
-What becomes of the rest is told on columns of ecLand that no training has seen: those of the hold-out, and those at
-`configs/development_points.csv`. What follows from it stands in [training](../training.md#fluxes-of-towers).
+Sensible and latent heat of the default model are tuned on observations of towers outside the Europe-like box, together
+with columns of ecLand on which everything else is held to the values of the original model. One site is left out at a
+time, and towers in the box are never used in training. At the site left out, a free run through its whole period is
+compared with its observations, before and after tuning, with ecLand at the same site and with empirical benchmarks
+trained on the same other sites. The effect on everything else is measured on columns of ecLand that no training used:
+the hold-out columns and those of `configs/development_points.csv`. The conclusions are in
+[training](../training.md#fluxes-of-towers).
 
 The irrigated site US-Bi1 is in no table: its water is not in the forcing.
 """
@@ -88,7 +89,7 @@ def amounts(tuning: Tuning, all_sites: Sequence[Site], full: dict[str, Scores]) 
     outside = [site for site in all_sites if not site.in_box]
     others = {site.name: [one for one in outside if one is not site] for site in all_sites}
     heads = " | ".join(f"{flux}: after / before | worst" for flux in verification.FLUXES)
-    lines = [f"| sites learnt from | their time | site-years | {heads} | site left out worse |"]
+    lines = [f"| training sites | share of their time | site-years | {heads} | worse at the site left out |"]
     lines.append("|---|---:|---:|" + "---:|" * (2 * len(verification.FLUXES) + 1))
     for count in range(1, len(outside)):
         by_site = [
@@ -106,7 +107,7 @@ def amounts(tuning: Tuning, all_sites: Sequence[Site], full: dict[str, Scores]) 
         if share < 1.0:
             scores = scores_of(all_sites, tuning.start, left_out(tuning, all_sites, CHOSEN, share))
         by_site = [[Spent(years(others[name], share), one)] for name, one in scores.items()]
-        lines.append(amount_row("all but the one left out", share, by_site))
+        lines.append(amount_row("all but the site left out", share, by_site))
     return lines
 
 
@@ -155,9 +156,9 @@ def main() -> int:
         "",
         page.introduction(__doc__),
         "",
-        f"Made by `python -m studies.fluxes`; W m-2, positive downward, means over 6 hours; {len(outside)} sites to "
-        f"learn from, {years(outside):.1f} site-years; RMSE, NME (sum of absolute errors over that of deviations from "
-        "the observed mean) and their ratios of the site left out.",
+        f"Made by `python -m studies.fluxes`; W m-2, positive downward, means over 6 hours; {len(outside)} training "
+        f"sites, {years(outside):.1f} site-years; RMSE, NME (sum of absolute errors over that of deviations from the "
+        "observed mean) and their ratios are those at the site left out.",
         "",
         *sites.summary(scores, lost),
         "",
@@ -165,10 +166,10 @@ def main() -> int:
         "",
         *sites.rows_of(scores[CHOSEN]),
         "",
-        "## What was not observed",
+        "## Effect on everything else",
         "",
-        "RMSE of free runs against ecLand, of the model tuned on all sites outside the box, and its change by what is "
-        "learnt. That of the fluxes themselves is what was learnt, since ecLand does not have it.",
+        "RMSE of free runs against ecLand before tuning, and its change after tuning different parts of the network on "
+        "all sites outside the box. For the fluxes themselves the change is intended: ecLand lacks what was learnt.",
         "",
     ]
     for where, own in files.items():
@@ -182,19 +183,19 @@ def main() -> int:
             start, files["hold-out"], {sites.BEFORE: files["hold-out"].before, sites.AFTER: runs["hold-out"]}
         ),
         "",
-        "## What is learnt",
+        "## What tuning changes",
         "",
-        f"Means of the tuned fluxes less those before ({CHOSEN}; of all windows of hold-out and development columns, "
-        "tuned on all sites outside the box), and at towers, tuned without the tower, beside what was observed less "
-        "what the model gave before, in the same windows.",
+        f"Mean differences between tuned and original fluxes ({CHOSEN}): for all windows of the hold-out and "
+        "development columns, tuned on all sites outside the box; and at towers, tuned without the tower, together "
+        "with the observed minus the original fluxes in the same windows.",
         "",
         *bias.table(at_columns, at_towers),
         f"![learnt bias at the columns]({figure.name})",
         "",
         "## How many site-years",
         "",
-        f"{CHOSEN}, tuned on fewer sites, or on the first part of their time, with towers' windows drawn as often in "
-        "all; means over sites left out of the means over what was learnt from.",
+        f"{CHOSEN}, tuned on fewer sites, or on the first part of their time, with the windows of towers drawn equally "
+        "often in all cases; averages over the choices of training sites, and then over the sites left out.",
         "",
         *amounts(tuning, all_sites, scores[CHOSEN]),
     ]

@@ -95,7 +95,7 @@ def summary(by_part: Mapping[str, Mapping[str, Scores]], lost: Mapping[str, str]
     """A table with a row for each part of the network that was learnt; ``lost``: what else became of it."""
     heads = " | ".join(f"{flux}: after / before | worst site | after / ecLand" for flux in verification.FLUXES)
     lines = [
-        f"| learnt | {heads} | largest loss on columns of ecLand, of what was not observed |",
+        f"| trained part | {heads} | largest loss on columns of ecLand, of unobserved variables |",
         "|---|" + "---:|" * (3 * len(verification.FLUXES)) + "---|",
     ]
     for part, found in by_part.items():

@@ -108,7 +108,7 @@ def budget_table(model: Model, own: Columns, runs: Mapping[str, FreeRun]) -> lis
     for whose, one in residuals.items():
         difference = one.values["slhf"] - VAPORISATION_HEAT * one.values["e"]
         score = budgets.score(difference, own.truth.step_seconds, False, kept & ~snowy)
-        lines.append(_budget_row("latent heat less that of evaporation, without snow", whose, "W m-2", score))
+        lines.append(_budget_row("latent heat minus that of evaporation, without snow", whose, "W m-2", score))
     return lines
 
 

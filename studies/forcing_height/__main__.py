@@ -1,12 +1,12 @@
-"""How near the forcing that an atmosphere gives comes to what ecLand was forced with.
+"""How close the forcing from an atmosphere is to that of ecLand.
 
     python -m studies.forcing_height DATA_DIRECTORY -o docs/studies/forcing_height.md
 
-An atmosphere gives temperature and dew point at 2 m at the ends of a window; ecLand is forced with means over it, at
-10 m. From ecLand's own diagnostics at both ends of a window, which stand for the atmosphere's fields, its forcing is
-made as the coupling makes it (`integration/hosts/anemoi/weather.py`), and held against what ecLand was given. The part
-of the difference of 2 m and skin temperature that takes the air from 2 m to 10 m, one where the skin is colder and one
-where it is warmer, is fitted to the hourly runs by least squares.
+An atmosphere provides temperature and dew point at 2 m at the ends of a window; ecLand is forced with means over the
+window at 10 m. ecLand's own diagnostics at both ends of a window stand in for the atmosphere's fields; the forcing is
+derived from them as in the coupling (`integration/hosts/anemoi/weather.py`) and compared with ecLand's actual forcing.
+Air is taken from 2 m to 10 m by a fraction of the difference between 2 m and skin temperature; its two values, one for
+a colder and one for a warmer skin, are fitted to the hourly runs by least squares.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def main() -> int:
     runs = {name: read(options.data / name) for name in WINDOWS}
     colder, warmer = fitted(runs[HOURLY])
     lines = [
-        "# The forcing that an atmosphere gives, against ecLand's",
+        "# Forcing from an atmosphere against ecLand's",
         "",
         page.introduction(__doc__),
         "Made by `python -m studies.forcing_height`.",
         "",
-        f"Fitted to `{HOURLY}`: {colder:.3f} where the skin is colder, {warmer:.3f} where it is warmer; the coupling "
-        f"has {STABLE:.2f} and {UNSTABLE:.2f}.",
+        f"Fitted to `{HOURLY}`: {colder:.3f} for a colder skin, {warmer:.3f} for a warmer one; the coupling "
+        f"uses {STABLE:.2f} and {UNSTABLE:.2f}.",
         "",
         "| run | air temperature from | RMSE, K | bias, K |",
         "|---|---|---:|---:|",

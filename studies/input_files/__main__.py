@@ -34,7 +34,7 @@ OWN = "ec-land-db"
 def time_text(meaning: Meaning | None) -> str:
     """What a value at a label is."""
     if meaning is None:
-        return "as the file says, else as the model takes it"
+        return "as the file says, otherwise as the model takes it"
     if meaning.kind == "point":
         return "value at the label"
     if meaning.kind == "accumulated":
@@ -88,7 +88,7 @@ def of_conventions(conventions: Iterable[Convention]) -> Iterator[str]:
             rows = {name: row for name, row in rows.items() if row != tables[like][name]}
             yield f"As {like}{', but:' if rows else '.'}\n"
         if rows:
-            yield from table(("variable", "what", "names in files", "unit", "time"), rows.values())
+            yield from table(("variable", "meaning", "names in files", "unit", "time"), rows.values())
 
 
 def _names(rows: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -107,7 +107,7 @@ def of_any_file() -> Iterator[str]:
         for name, entry in CATALOGUE.items()
         if entry.kind in KINDS and not entry.derived
     ]
-    yield from table(("variable", "what", "other names", "standard name", "unit"), rows)
+    yield from table(("variable", "meaning", "other names", "standard name", "unit"), rows)
 
 
 def of_missing(ways: Iterable[Derivation]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def of_missing(ways: Iterable[Derivation]) -> Iterator[str]:
             kind = "estimate, only if asked for"
         detail = f" ({way.detail})" if way.detail else ""
         rows.append((f"`{way.name}`{detail}", inputs, way.how, kind))
-    yield from table(("what is missing", "follows from", "by", ""), rows)
+    yield from table(("missing variable", "derived from", "method", ""), rows)
 
 
 def of_land_cover() -> Iterator[str]:
@@ -144,18 +144,18 @@ def page() -> list[str]:
         "## Names, units and times by convention\n",
         *of_conventions(sorted((one for one in CONVENTIONS.items() if OWN not in one.name), key=lambda one: one.name)),
         "### Any file\n",
-        "The names of ec-land-db, which are this package's own, or CF's standard names where one variable alone has "
-        "it. Where `cell_methods`, time bounds or GRIB's step type say what values mean in time, that is heeded.\n",
+        "The names of ec-land-db, which are this package's own, or CF standard names that belong to a single variable. "
+        "`cell_methods`, time bounds and GRIB's step type take precedence for the meaning of values in time.\n",
         *of_any_file(),
-        "## What follows from what there is\n",
-        "Forcing, the best way first. What is not linear is done at the file's own labels where all that it follows "
-        "from means the same in time, else with means over the model's windows.\n",
+        "## Derived inputs\n",
+        "Forcing, the best method first. Non-linear conversions use the file's own labels if all their inputs have the "
+        "same meaning in time, otherwise means over the model's windows.\n",
         *of_missing(ways),
         "Static fields and state:\n",
         *of_missing((*DERIVATIONS.values(), *ALTERNATIVES.values(), *FIRST_GUESSES.values())),
-        "The state of the climate, at sites without one and by `--initial-state guess`:\n",
+        "A state guessed from the climate, at sites without one and with `--initial-state guess`:\n",
         *of_missing(one for ways in FROM_CLIMATE.values() for one in ways),
-        "From a land cover class, of a site or `--land-cover`:\n",
+        "From a land cover class, of the site's file or `--land-cover`:\n",
         *of_land_cover(),
     ]
 

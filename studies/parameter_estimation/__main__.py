@@ -1,16 +1,16 @@
-"""Which field capacity and wilting point did ecLand use? Found again from its soil water through the emulator.
+"""Which field capacity and wilting point did ecLand use? An estimate from its soil water with the emulator.
 
     python -m studies.parameter_estimation DATA_DIRECTORY --model MODEL.nc -o docs/studies/parameter_estimation
 
-ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. First guess is
-what the unperturbed member of a site has; sought is what each member has, by the soil water of its three upper layers
-over a year, from the member's own first state. Two methods:
+ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. The first
+guess is that of the unperturbed member of a site; each member's parameters are estimated from the soil water of its
+three upper layers over a year, from the member's own first state. Two methods:
 
-* absolute: the member's soil water as it is. The emulator's own errors are taken for changes of parameters.
+* absolute: the member's soil water as it is. The emulator's own errors are attributed to the parameters.
 * relative: the member's difference from the unperturbed member, added to the emulator's run with the first guess.
-  Errors that the emulator has at both cancel.
+  Errors that the emulator makes for both cancel.
 
-The sites in the Europe-like box were in no training. Writes a figure (.png) and a table (.md).
+The sites in the Europe-like box were never used in training. Writes a figure (.png) and a table (.md).
 """
 
 from __future__ import annotations
@@ -167,25 +167,27 @@ def write(output: Path, found: dict[str, Found], about: xr.Dataset, model: Model
     model_name = model.provenance.get("title", "") or str(options.model)
     converged = ", ".join(f"{method} {int(one.estimate.converged.sum())}" for method, one in found.items())
     text = [
-        "# Field capacity and wilting point found again from ecLand's soil water",
+        "# Field capacity and wilting point estimated from ecLand's soil water",
         "",
-        f"Made by `python -m studies.parameter_estimation --iterations {options.iterations}` with the {model_name}.",
-        "ecLand was run with five sets of field capacity and wilting point at each of 44 sites, in the same weather of",
-        "2021; the model was trained on the sites outside the Europe-like box. Sought is what each perturbed member",
-        f"was run with, from its soil water in three layers every {options.every} over the year (standard deviation",
-        f"{options.error:g} m3 m-3). The first guess is what the unperturbed member of the site has, with a standard",
-        f"deviation of {BACKGROUND:.1%}, that of the perturbations; it holds the estimate where the observations say",
-        "little. Absolute: the member's soil water as it is. Relative: its difference from the unperturbed member's,",
-        "added to the emulator's run with the first guess, so that errors of the emulator cancel. RMSE in m3 m-3",
-        "and in parts of the value that ecLand used; of a parameter that is not found at all it is that of the first",
-        "guess. Correlation and slope (through zero): of the changes found and those made. Where the emulator answers",
-        "more weakly to a parameter than ecLand, it needs a larger change for the same soil water: a slope above one.",
-        f"Columns that converged within {options.iterations} iterations, of {about.sizes['x']}: {converged}.",
+        f"Made by `python -m studies.parameter_estimation --iterations {options.iterations}` with the",
+        f"{model_name}. ecLand was run with five sets of field capacity and wilting point at each of 44 sites,",
+        "in the same weather of 2021; the model was trained on the sites outside the Europe-like box. For",
+        "each perturbed member, both parameters are estimated from its soil water in three layers, every",
+        f"{options.every} over the year (standard deviation {options.error:g} m3 m-3). The first guess is that",
+        f"of the site's unperturbed member, with a standard deviation of {BACKGROUND:.1%} (that of the",
+        "perturbations), which constrains the estimate where the observations say little. Absolute: from the",
+        "member's soil water as it is. Relative: from its difference from the unperturbed member's, added to",
+        "the emulator's run with the first guess, so that errors of the emulator cancel. RMSE is in m3 m-3",
+        "and relative to ecLand's value; a parameter that is not determined at all keeps that of the first",
+        "guess. Correlation and slope (through zero) relate estimated to true changes. Where the emulator",
+        "responds more weakly to a parameter than ecLand, it needs a larger change for the same soil water: a",
+        f"slope above one. Columns that converged within {options.iterations} iterations, of",
+        f"{about.sizes['x']}: {converged}.",
         "",
-        "How soil moisture itself answers to the two, emulator beside ecLand: [field_capacity.md](field_capacity.md).",
+        "How soil moisture itself responds to the two, in emulator and ecLand: [field_capacity.md](field_capacity.md).",
         "How the estimates are made: [parameter_estimation.md](../parameter_estimation.md).",
         "",
-        f"![changes found and made]({picture.name})",
+        f"![estimated and true changes]({picture.name})",
         "",
         *table(found, about),
     ]

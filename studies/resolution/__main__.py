@@ -2,10 +2,11 @@
 
     python -m studies.resolution DATA_DIRECTORY --model MODEL.nc -o docs/studies/resolution.md
 
-The ten columns of ``ecland_real10_6h.nc`` lie side by side in one strip of 300 km, in real (ERA5) weather that no
-training saw. Their aggregate is one column with their mean weather, mean surface (types: the most frequent) and mean
-first state, as a model of coarser resolution has it. Its run is compared with the mean of ecLand's ten runs, and so is
-the mean of the emulator's ten runs: what the first error is larger by is what the coarser resolution costs.
+The ten columns of ``ecland_real10_6h.nc`` lie side by side in a strip of 300 km, in real (ERA5) weather that no
+training used. Their aggregate is a single column with their mean weather, mean surface (for types, the most frequent)
+and mean initial state, as a coarser model would have it. Its run is compared with the mean of ecLand's ten runs, and so
+is the mean of the emulator's ten runs: the excess of the first error over the second is the cost of the coarser
+resolution.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What means over a window cannot tell: the error of instantaneous diagnostics whatever the model.
+"""What window means cannot tell: the unavoidable error of instantaneous diagnostics.
 
     python -m studies.window_means DATA_DIRECTORY -o docs/studies/window_means.md
 
-2 m temperature, dew point and skin temperature are those at the end of a window of six hours, the forcing is the mean
-over it. Boosted trees learn them, from the hourly file, twice: from what the emulator reads (the forcing's means over
-the window and the previous one, the state, the location, time of day and of year), and from the forcing of the last
-hour beside it. Three columns in four are learnt from, the others tested on. The difference between both errors is the
-share of the diagnostics that no model that is given means can learn.
+2 m temperature, dew point and skin temperature are valid at the end of a window of six hours, while the forcing is the
+mean over it. Boosted trees learn them from the hourly file twice: from the emulator's inputs (means of the forcing over
+the window and the previous one, the state, the location, time of day and of year), and with the forcing of the last
+hour in addition. Three columns in four are for training, the others for testing. The difference between the two errors
+is the part of the diagnostics that no model driven by means can learn.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ def error(known: np.ndarray, target: np.ndarray, is_test: np.ndarray) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="What means over a window cannot tell.")
+    parser = argparse.ArgumentParser(description="What window means cannot tell.")
     parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
     parser.add_argument("-o", "--output", type=Path, default=Path("window_means.md"))
     options = parser.parse_args()
     lines = [
-        "# What means over a window cannot tell",
+        "# What window means cannot tell",
         "",
         page.introduction(__doc__),
         "Made by `python -m studies.window_means`. RMSE in K.",
         "",
-        "| at the end of the window | from means | and the last hour's forcing |",
+        "| at the end of the window | from means | with the last hour's forcing |",
         "|---|---:|---:|",
     ]
     with xr.open_dataset(options.data / FILE, decode_times=False) as data:

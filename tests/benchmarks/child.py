@@ -8,8 +8,9 @@ compile MODEL
     seconds to make an emulator ready for its first step.
 memory MODEL COLUMNS
     bytes that a step needs beyond the imports: weights, inputs, results, all that is between them; Linux only.
-large
-    the race of `networks.LARGE`: seconds and relative error of each contestant and of the matrix products alone.
+large NETWORK SIZE
+    the race of one of `networks.LARGE_NETWORKS`: seconds and relative error of each contestant and of the matrix
+    products alone.
 large_file WHAT SIZE CHECKPOINT FILE
     seconds and peak memory beyond the imports, bytes, of reading a checkpoint (``checkpoint``), of the command that
     makes a model file of it (``command``), and of reading that (``file``); of the last also of making an emulator,
@@ -84,19 +85,21 @@ def memory(name: str, n_columns: str) -> dict[str, int]:
     return {"bytes": _status("VmHWM") - before, "arrays": arrays, "imports": before}
 
 
-def large() -> dict[str, Any]:
+def large(network: str, n_columns: str) -> dict[str, Any]:
     import contest
     import contestants
     import limits
     import networks
 
-    found = contest.run(networks.LARGE, networks.LARGE_COLUMNS, contestants.OF_LARGE, limits.OF_LARGE)
+    large, columns = networks.LARGE_NETWORKS[network], int(n_columns)
+    names = contestants.OF_LARGE if columns <= networks.LARGE_COLUMNS else contestants.OF_LARGE_MANY
+    found = contest.run(large, columns, names, limits.OF_LARGE)
     return {
         "seconds": {name: list(timing.seconds) for name, timing in found.timings.items()},
         "errors": {name: max(errors) for name, errors in found.errors.items()},
         "failures": found.failures,
         "reasons": found.reasons,
-        "flops": networks.LARGE.flops() * networks.LARGE_COLUMNS,
+        "flops": large.flops() * columns,
         "load": os.getloadavg()[0],
     }
 

@@ -120,6 +120,8 @@ OF_LARGE = (
     "ailand", "torch_compile_tuned", "torch_compile_autotune", "onnxruntime", "openvino", "openvino_blocks", "jax",
     "jax_blocks",
 )  # fmt: skip
+#: With many columns, where a step takes ten seconds and more: the fastest of these.
+OF_LARGE_MANY = ("ailand", "torch_compile_tuned", "openvino", "openvino_blocks")
 
 
 def build(name: str, model: Model, inputs: Sequence[np.ndarray], device: str = "cpu") -> Contestant:

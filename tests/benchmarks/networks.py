@@ -130,10 +130,16 @@ NETWORKS: dict[str, Network] = {
 
 #: As anemoi ships it, 134 million parameters: 100 times the largest of the others.
 LARGE = PointWiseNetwork(POINT_WISE, Sizes(24, 42, 8, 5), {"processor": scale.of((1024, 16, 4), (16, 2, 4))})
+#: aiLand v1's shape, twice as wide.
+WIDE = Network(
+    "layer_norm",
+    Sizes(18, 18, 7, 5),
+    scale.of({"trunk": (1024,) * 6, "diagnostic": (1024,)}, {"trunk": (24,) * 2, "diagnostic": (24,)}),
+)
+LARGE_NETWORKS: dict[str, Network] = {"point_wise_1024x16x4": LARGE, "layer_norm_6x1024": WIDE}
 
-
-#: Columns of its step.
-LARGE_COLUMNS = scale.of(1000, 8)
+#: Columns of their steps: few enough for every peer to be tried, and many.
+LARGE_COLUMNS, MANY_LARGE_COLUMNS = scale.of((1000, 10_000), (8, 12))
 
 
 def shifts(variables: Sequence[Variable]) -> np.ndarray:

@@ -11,8 +11,10 @@ from report_tables import table
 
 #: Share of the fastest matrix products, for the largest network and many columns.
 LIMIT_SHARE = 0.85
-#: Best peer's time over ours: for many columns, and for few.
-RATIO_MANY, RATIO_FEW = 1.3, 1.2
+#: Best peer's time over ours: for many columns, unless ours is this share of what the processor can, and for few.
+RATIO_MANY, MACHINE_SHARE, RATIO_FEW = 1.1, 0.95, 1.2
+#: Time in float32 over that in bfloat16, for many columns.
+ROUNDED_GAIN = 1.7
 OVERHEAD_SECONDS = 50e-6
 START_SECONDS = 3.0
 FLOAT32_ERROR = 5e-6
@@ -54,8 +56,34 @@ def judge(results: Results) -> list[Bar]:
                 best = results.best_peer(network, columns)
                 name = f"{network}, {columns} column{'s' if columns > 1 else ''}: best peer / ailand"
                 note = _note(results, network, columns, ratio)
-                judged.append(at_least(name, best[1] if best else None, ratio, note))
-    return judged + _figures(results)
+                bar = at_least(name, best[1] if best else None, ratio, note)
+                share = _machine_share(results, network, columns)
+                if columns in MANY and share is not None and share >= MACHINE_SHARE:
+                    bar = bar._replace(reached=True, found=f"{bar.found}; {100.0 * share:.0f} % of the multiply-adds")
+                judged.append(bar)
+    return [*judged, *_rounded(results), *_figures(results)]
+
+
+def _machine_share(results: Results, network: str, columns: int) -> float | None:
+    """Our rate over that of multiply-adds in registers; None where either is missing."""
+    step = results.steps.get((network, columns, "ailand"))
+    return None if step is None or results.multiply_adds is None else step.gflops / results.multiply_adds["gflops"]
+
+
+def _rounded(results: Results) -> list[Bar]:
+    """What products in bfloat16 are worth; where a processor has none, there is nothing to judge."""
+    judged = []
+    for network in NETWORKS:
+        for columns in MANY:
+            single, rounded = (results.steps.get((network, columns, name)) for name in ("ailand", "ailand_bf16"))
+            if single is None or rounded is None:
+                continue
+            name = f"{network}, {columns} columns, bf16"
+            judged.append(at_least(f"{name}: time in float32 / bf16", single.median / rounded.median, ROUNDED_GAIN))
+            best = results.best_peer(network, columns, "ailand_bf16")
+            ratio, note = (None, "") if best is None else (best[1], f" ({best[0]})")
+            judged.append(at_least(f"{name}: best peer / ailand", ratio, RATIO_MANY, note))
+    return judged
 
 
 def _note(results: Results, network: str, columns: int, ratio: float) -> str:

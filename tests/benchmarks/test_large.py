@@ -26,13 +26,32 @@ pytestmark = [
 THREADS = scale.of(sorted({1, machine.threads()}), [1])
 
 
-@pytest.mark.parametrize("threads", THREADS)
-def test_large_step(benchmark: BenchmarkFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+#: One thread for the columns of which a step takes a few seconds only; of toys, each is a process of many imports.
+CASES = [
+    (network, n_columns, threads)
+    for network in networks.LARGE_NETWORKS
+    for n_columns in (networks.LARGE_COLUMNS, networks.MANY_LARGE_COLUMNS)
+    for threads in THREADS
+    if threads == THREADS[-1] or n_columns == networks.LARGE_COLUMNS
+][:: scale.of(1, 3)]
+
+
+@pytest.mark.parametrize(("network", "n_columns", "threads"), CASES)
+def test_large_step(
+    benchmark: BenchmarkFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    network: str,
+    n_columns: int,
+    threads: int,
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-    found = in_process(tmp_path, "large", has_own_programs=not scale.TOY)
+    found = in_process(tmp_path, "large", network, n_columns, has_own_programs=not scale.TOY)
     assert not found["failures"]
-    extra = {"kind": "large", "name": "step", "columns": networks.LARGE_COLUMNS, "threads": threads, **found}
-    race.CLOCK.show(benchmark, found["seconds"]["ailand"], "the large network", extra)
+    extra = {
+        "kind": "large", "name": "step", "network": network, "columns": n_columns, "threads": threads, **found,
+    }  # fmt: skip
+    race.CLOCK.show(benchmark, found["seconds"]["ailand"], f"{network}, {n_columns} columns", extra)
     assert len(found["seconds"]["ailand"]) >= race.MINIMUM_ROUNDS
 
 

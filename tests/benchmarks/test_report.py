@@ -65,7 +65,7 @@ def _run(**changes: Any) -> dict[str, Any]:
         _entry(2e-3, kind="overhead", name="driver_step", columns=10_000, seconds_bare_step=1e-3),
         _entry(0.1, kind="copy", gbytes_per_second=21.5),
         _entry(0.1, kind="large_product", by="gemm_openblas", size=2048, columns=100, gflops=301.0),
-        _entry(0.1, kind="multiply_adds", gflops=512.0),
+        _entry(0.1, kind="multiply_adds", gflops=5000.0),
     ]
     machine = {
         "device": "cpu", "processor": "A Processor", "cores": 2, "caches": {"L1": "48K"}, "threads": 2,
@@ -194,14 +194,14 @@ def test_the_large_network_has_a_report_of_its_own(tmp_path: Path) -> None:
     }  # fmt: skip
     common = {"kind": "large", "columns": 1000}
     run["benchmarks"] = [
-        _entry(1.1, **common, name="step", threads=2, **step),
+        _entry(1.1, **common, name="step", network="wide", threads=2, **step),
         _entry(4.0, **common, name="files", load=0.5, **files),
     ]
     assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
     text = (tmp_path / "large.md").read_text()
     for expected in (
-        "| 1000 columns, 2 threads: ailand / fastest products alone | 0.82 | >= 0.9 | **not reached** |",
-        "| 1000 columns, 2 threads: best peer / ailand | 0.90 (onnxruntime) | >= 1 | **not reached** |",
+        "| wide, 1000 columns, 2 threads: ailand / fastest products alone | 0.82 | >= 0.9 | **not reached** |",
+        "| wide, 1000 columns, 2 threads: best peer / ailand | 0.90 (onnxruntime) | >= 1.1 | **not reached** |",
         "| **ailand** | 1.1 s (200) |",
         "* jax: no JAX",
         "| `ailand model import`: time | 12 s | <= 10 s | **not reached** |",
@@ -255,6 +255,48 @@ def test_all_bars_reached_and_each_can_be_missed(tmp_path: Path) -> None:
     )
     judged = report_bars.judge(report_data.read(_write(tmp_path / "run.json", run)))
     assert [bar.found for bar in judged if bar.reached is False] == ["6.0e-06"]
+
+
+def _reached(tmp_path: Path, run: dict[str, Any], name: str) -> report_bars.Bar:
+    (bar,) = (b for b in report_bars.judge(report_data.read(_write(tmp_path / "run.json", run))) if b.name == name)
+    return bar
+
+
+def test_nobody_has_to_be_faster_than_the_processor(tmp_path: Path) -> None:
+    run, name = _run(), "simple_172, 10000 columns: best peer / ailand"
+    _change(run, 0.75, contestant="numpy", network="simple_172", columns=10_000)
+    assert _reached(tmp_path, run, name).reached is False
+    rate = next(
+        e["extra_info"]["gflops"]
+        for e in run["benchmarks"]
+        if e["extra_info"].get("contestant") == "ailand" and e["extra_info"]["columns"] == 10_000
+    )
+    for share, is_reached in ((0.94, False), (0.96, True)):
+        next(e for e in run["benchmarks"] if e["extra_info"]["kind"] == "multiply_adds")["extra_info"]["gflops"] = (
+            rate / share
+        )
+        bar = _reached(tmp_path, run, name)
+        assert bar.reached is is_reached
+    assert bar.found == "1.05 (numpy); 1.1 would take 101 % of the multiply-adds; 96 % of the multiply-adds"
+
+
+def test_bfloat16_is_judged_by_its_own_precision(tmp_path: Path) -> None:
+    run = _run()
+    entry = next(
+        e
+        for e in run["benchmarks"]
+        if e["extra_info"].get("contestant") == "ailand" and e["extra_info"]["columns"] == 10_000
+    )
+    for contestant, cost in (("ailand_bf16", 0.5), ("openvino_blocks_bf16", 0.6)):
+        extra = entry["extra_info"] | {"contestant": contestant}
+        run["benchmarks"].append(_entry(entry["stats"]["median"] * cost, **extra))
+    gain = "simple_172, 10000 columns, bf16: time in float32 / bf16"
+    ratio = "simple_172, 10000 columns, bf16: best peer / ailand"
+    assert _reached(tmp_path, run, gain)[1:] == ("2.00", ">= 1.7", True)
+    assert _reached(tmp_path, run, ratio)[1:] == ("1.20 (openvino_blocks_bf16)", ">= 1.1", True)
+    _change(run, 1.2, contestant="ailand_bf16")
+    assert _reached(tmp_path, run, gain).reached is False
+    assert _reached(tmp_path, run, ratio).reached is False
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:

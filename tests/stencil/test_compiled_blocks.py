@@ -74,14 +74,15 @@ OTHER_PROCESS = textwrap.dedent("""
     from random_models import random_model
     from ailand_gt4py import Emulator
 
-    emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=24), 20_000, "dace_cpu")
+    n_columns, width = map(int, sys.argv[1:3])
+    emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=width), n_columns, "dace_cpu")
     random = np.random.default_rng(0)
-    inputs = [random.normal(size=(20_000, size)).astype(np.float32) for size in emulator.model.sizes[:3]]
+    inputs = [random.normal(size=(n_columns, size)).astype(np.float32) for size in emulator.model.sizes[:3]]
     results = emulator.step(*inputs)
     digest = hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
     tasks = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
     print(digest, tasks, flush=True)
-    if sys.argv[1:] == ["fork"]:
+    if sys.argv[3:] == ["fork"]:
         child = os.fork()
         if child == 0:
             again = emulator.step(*inputs)
@@ -108,10 +109,14 @@ def in_another_process(*arguments: str, **variables: str) -> tuple[str, int]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_the_number_of_threads_does_not_change_a_bit_and_a_fork_can_step() -> None:
-    compiled(key(), 7, "float32").compile()
-    one, tasks_of_one = in_another_process(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    two, tasks_of_two = in_another_process("fork", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1")
+@pytest.mark.parametrize(
+    ("n_columns", "width"),
+    [pytest.param(20_000, 24, id="blocks of columns"), pytest.param(10, 1200, id="panels of weights beyond the cache")],
+)
+def test_the_number_of_threads_does_not_change_a_bit_and_a_fork_can_step(n_columns: int, width: int) -> None:
+    size = str(n_columns), str(width)
+    one, tasks_of_one = in_another_process(*size, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    two, tasks_of_two = in_another_process(*size, "fork", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1")
     assert one == two
     if tasks_of_one:
         assert tasks_of_two == tasks_of_one + 1, "the second run was not shared by two threads"

@@ -1,13 +1,21 @@
 // C functions around the templates of vectors.hpp and kernels.hpp, for float and double; compiled by test_kernels.py.
 // Several builds are loaded in one process: hidden, their static variables stay apart.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <type_traits>
 #include <vector>
+#include <dlfcn.h>
+#include <pthread.h>
 #include <unistd.h>
 #if defined(__FMA__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -18,6 +26,7 @@
 #include <omp.h>
 #endif
 #pragma GCC visibility push(hidden)
+#include "threads.hpp"
 #include "vectors.hpp"
 #include "transposition.hpp"
 #include "kernels.hpp"
@@ -47,15 +56,23 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
     long name##_lanes() { return ailand::lanes<T>; }                                                                   \
     long name##_padded(long extent) { return ailand::padded<T>(extent); }                                              \
     long name##_row_stride(long extent) { return ailand::row_stride<T>(extent); }                                      \
-    void name##_dense(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {         \
+    /* The panels shared by so many threads. */                                                                        \
+    void name##_dense_of(int threads, const void* pointer, int count, long row, long end, long outputs, T* out,        \
+                         long stride) {                                                                                \
         const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
-        ailand::dense<T>(ailand::tile_vectors, outputs, [&](long output, int vectors) {                                \
+        ailand::dense<T>(threads, ailand::tile_vectors, outputs, [&](long output, int vectors) {                       \
             const auto take = [&](auto sums, long r, long j) {                                                         \
                 using V = decltype(sums);                                                                              \
                 ailand::store<V>(out + r * stride + j, sums);                                                          \
             };                                                                                                         \
             ailand::multiply_panel<T>(terms, count, row, end, output, vectors, ailand::finish_of<T>(take));            \
         });                                                                                                            \
+    }                                                                                                                  \
+    void name##_dense(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {         \
+        name##_dense_of(1, pointer, count, row, end, outputs, out, stride);                                            \
+    }                                                                                                                  \
+    void name##_dense_shared(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {  \
+        name##_dense_of(3, pointer, count, row, end, outputs, out, stride);                                            \
     }                                                                                                                  \
     void name##_dense_by(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {      \
         const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
@@ -81,7 +98,7 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
         std::vector<ailand::Term<T>> one(given, given + count);                                                        \
         one[0].positions = list;                                                                                       \
         one[0].positions_stride = size;                                                                                \
-        ailand::dense<T>(ailand::most_of_one, outputs, [&](long output, int vectors) {                                 \
+        ailand::dense<T>(1, ailand::most_of_one, outputs, [&](long output, int vectors) {                                 \
             const auto into = [=](T* to) {                                                                             \
                 return [=](auto sums, long r, long j) {                                                                \
                     using V = decltype(sums);                                                                          \
@@ -158,11 +175,14 @@ FUNCTIONS(double, float64)
 
 extern "C" {
 long vector_bytes() { return ailand::vector_bytes; }
-void plan(long columns, long bytes_of_a_row, double bytes_of_weights, double flops_of_a_column, long* rows, int* threads) {
+void plan(long columns, long bytes_of_a_row, double bytes_of_weights, double flops_of_a_column, long* rows, int* threads,
+          int* within) {
     const ailand::Plan found = ailand::plan(columns, bytes_of_a_row, bytes_of_weights, flops_of_a_column);
     *rows = found.rows;
     *threads = found.threads;
+    *within = found.within;
 }
+long cache_bytes() { return ailand::cache_bytes(); }
 #ifdef _OPENMP
 int threads_within_a_team(long columns, double flops_of_a_column) {
     int threads = 0;

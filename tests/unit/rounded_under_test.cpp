@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <vector>
+#include "threads.hpp"
 #include "vectors.hpp"
 #include "transposition.hpp"
 #include "kernels.hpp"
@@ -18,6 +19,6 @@ extern "C" void rounded_dense(const float* const* x, const long* strides, const 
     std::vector<ailand::RoundedTerm> terms;
     for (int t = 0; t < count; ++t) terms.push_back({x[t], strides[t], weights[t], inputs[t]});
     const auto take = [&](auto sums, long r, long j) { ailand::store<decltype(sums)>(out + r * stride + j, sums); };
-    ailand::dense_rounded(terms.data(), count, row, end, outputs, ailand::finish_of<float>(take), with_tiles);
+    ailand::dense_rounded(1, terms.data(), count, row, end, outputs, ailand::finish_of<float>(take), with_tiles);
 }
 #endif

@@ -99,13 +99,14 @@ def test_without_a_device_every_part_says_why(tool, tmp_path, monkeypatch) -> No
     """All but the environment, which would be installed."""
     monkeypatch.setattr(tool, "device_of", lambda: "")
     monkeypatch.setattr(tool.shutil, "which", lambda name: None)
-    whole = tool.parts(tmp_path, pathlib.Path(sys.executable), None, "")
+    python = tmp_path / "bin" / "python"
+    (tmp_path / ".whole").touch()
+    whole = tool.parts(tmp_path, python, None, "")
     reasons = {one.name: one.lacks() for one in whole}
     assert reasons.pop("environment") == ""
     assert reasons.pop("code") == ""
     assert reasons.pop("nvcc") == "no nvcc on the path"
     assert reasons.pop("compile") == "no nvcc on the path"
     assert set(reasons.values()) == {"no CUDA device (nvidia-smi finds none)"}
-    assert {one.lacks() for one in tool.parts(tmp_path, tmp_path / "python", None, "")} == {
-        "", "there is no environment",
-    }  # fmt: skip
+    (tmp_path / ".whole").unlink()
+    assert {one.lacks() for one in tool.parts(tmp_path, python, None, "")} == {"", "the environment was not made"}

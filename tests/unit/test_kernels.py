@@ -6,7 +6,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -156,7 +156,7 @@ def make_layer(kernels: Kernels, layer: Any) -> tuple[list[np.ndarray], list[np.
     return xs, weights, outputs
 
 
-@pytest.mark.parametrize("name", ["dense", "dense_by"])
+@pytest.mark.parametrize("name", ["dense", "dense_shared", "dense_by"])
 @settings(max_examples=40, deadline=None)
 @given(layer=layers)
 def test_dense_is_the_matrix_product(kernels: Kernels, name: str, layer: Any) -> None:
@@ -181,6 +181,7 @@ def test_a_columns_bits_do_not_depend_on_its_position_nor_on_the_others(
         np.testing.assert_array_equal(alone[0], found[row])
     pieces = data.draw(st.integers(1, rows))
     np.testing.assert_array_equal(kernels.dense(xs, weights, outputs, pieces=pieces), found)
+    np.testing.assert_array_equal(kernels.dense(xs, weights, outputs, "dense_shared"), found)
     more = data.draw(st.integers(1, 30))
     position = data.draw(st.integers(0, more - 1))
     others = [np.full((more, x.shape[1]), np.inf, kernels.dtype) for x in xs]
@@ -374,16 +375,20 @@ def test_a_work_space_stays_where_it_is_until_more_is_needed(kernels: Kernels) -
     assert kernels.call("workspace", 100, result=ctypes.c_void_p) == large
 
 
-def plan(
-    library: ctypes.CDLL, columns: int, row_bytes: int, flops: float, weight_bytes: float = 0.0
-) -> tuple[int, int]:
-    rows, threads = ctypes.c_long(), ctypes.c_int()
+class Plan(NamedTuple):
+    rows: int
+    threads: int
+    within: int
+
+
+def plan(library: ctypes.CDLL, columns: int, row_bytes: int, flops: float, weight_bytes: float = 0.0) -> Plan:
+    rows, threads, within = ctypes.c_long(), ctypes.c_int(), ctypes.c_int()
     library.plan.restype = None
     library.plan(
         ctypes.c_long(columns), ctypes.c_long(row_bytes), ctypes.c_double(weight_bytes), ctypes.c_double(flops),
-        ctypes.byref(rows), ctypes.byref(threads),
+        ctypes.byref(rows), ctypes.byref(threads), ctypes.byref(within),
     )  # fmt: skip
-    return rows.value, threads.value
+    return Plan(rows.value, threads.value, within.value)
 
 
 @settings(max_examples=200, deadline=None)
@@ -398,8 +403,12 @@ def test_blocks_cover_the_columns_and_threads_keep_within_limits(
 ) -> None:
     library.set_most_threads(7)
     most = library.most_threads()
-    rows, threads = plan(library, columns, row_bytes, flops, weight_bytes)
+    rows, threads, within = plan(library, columns, row_bytes, flops, weight_bytes)
     assert rows >= 1
+    assert 1 <= within <= most
+    if within > 1:
+        assert (threads, rows) == (1, columns), "the panels of several blocks are shared, and the blocks, too"
+        return
     assert rows <= 32 * 12, "a block has more rows than the most for the smallest row"
     assert 1 <= threads <= most
     n_blocks = -(-columns // rows)
@@ -414,17 +423,33 @@ def test_blocks_cover_the_columns_and_threads_keep_within_limits(
 def test_weights_that_no_cache_holds_are_fetched_for_many_columns_at_once(library: ctypes.CDLL) -> None:
     library.set_most_threads(1)
     wide = 10**6
-    assert plan(library, 10_000, wide, 1e9, 1e6)[0] <= 24
-    assert plan(library, 10_000, wide, 1e9, 1e10)[0] >= 180
+    assert plan(library, 10_000, wide, 1e9, 1e6).rows <= 24
+    assert plan(library, 10_000, wide, 1e9, 1e10).rows >= 180
 
 
-def test_one_column_takes_one_thread_whatever_it_costs(library: ctypes.CDLL) -> None:
+def test_a_few_columns_take_one_thread_whatever_they_cost(library: ctypes.CDLL) -> None:
     library.set_most_threads(7)
     for columns in range(1, 13):
-        assert plan(library, columns, 1000, 1e12)[1] == 1
-    assert plan(library, 1, 1000, 1e12)[0] <= 6
+        assert plan(library, columns, 1000, 1e12) == (columns, 1, 1)
     if library.most_threads() > 1:
-        assert plan(library, 1200, 1000, 1e12)[1] == 7
+        assert plan(library, 1200, 1000, 1e12).threads == 7
+
+
+def test_threads_share_the_panels_of_a_few_columns_with_more_weights_than_the_cache_holds(library: ctypes.CDLL) -> None:
+    library.set_most_threads(7)
+    cache = library.cache_bytes()
+    most = library.most_threads()
+    for columns in (1, 10, 24):
+        assert plan(library, columns, 1000, 1e6, 0.9 * cache).within == 1
+        assert plan(library, columns, 1000, 1e6, 1.1 * cache).within == most
+    assert plan(library, 25, 1000, 1e6, 1.1 * cache).within == 1
+
+
+def test_two_threads_have_as_many_columns_each(library: ctypes.CDLL) -> None:
+    """Not one a whole tile more than the other."""
+    library.set_most_threads(2)
+    if library.most_threads() > 1:
+        assert plan(library, 100, 1000, 1e9) == (50, 2, 1)
 
 
 def test_a_team_of_the_caller_is_not_multiplied(library: ctypes.CDLL) -> None:

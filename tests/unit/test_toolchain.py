@@ -1,5 +1,6 @@
 """The compiler that is chosen, what is said where it fails, and that nobody else's configuration is read."""
 
+import builtins
 import errno
 import importlib.util
 import logging
@@ -7,6 +8,7 @@ import os
 import sys
 import textwrap
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,27 @@ def test_the_working_directory_configures_nothing(monkeypatch: pytest.MonkeyPatc
     # Else a directory of the name '$HOME' would be on Python's path.
     assert (module.Config.get("external_transformations_path") is None) == (not home)
     assert not list(own.iterdir())
+
+
+def test_dace_shows_nothing_when_it_is_imported_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would write the scripts of its viewer, some megabytes, into the cell that imports it."""
+    shown: list[str] = []
+    display: Any = types.ModuleType("IPython.display")
+    display.HTML, display.display = str, shown.append
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setattr(builtins, "get_ipython", type("ZMQInteractiveShell", (), {}), raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("DaCe asked a server"))
+    (finder,) = (finder for finder in sys.meta_path if isinstance(finder, dace_configuration._Finder))
+    spec = finder.find_spec("dace.jupyter", dace.__path__)
+    assert spec is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert not shown
+    monkeypatch.setattr(module, "preamble", lambda: "asked for")
+    module.enable()
+    assert shown == ["asked for"]
+    assert module.isnotebook()
 
 
 def test_a_user_without_a_home_gets_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,12 +75,14 @@ Sizes = Mapping[str, Annotated[float, Field(ge=0.0)]]
 class Screening(Settings):
     """Which observations take part, by the background."""
 
-    largest_snow_cover: float = option(0.01, "fraction; ECMWF takes none over snow; a network's zero is not quite zero")
-    coldest_soil: float = option(LIQUID_ABOVE, "temperature of the background's uppermost layer, K")
+    largest_snow_cover: float = option(0.01, "snow fraction above which nothing is assimilated (0 at ECMWF)")
+    coldest_soil: float = option(
+        LIQUID_ABOVE, "temperature of the uppermost layer below which nothing is assimilated, K"
+    )
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
     largest_departure: float = option(
         3.0,
-        "in standard deviations expected from B and R; of measured observations 6, unless it is given",
+        "largest departure, in standard deviations expected from B and R; for measurements 6, unless given",
         gt=0.0,
         allow_inf_nan=True,
     )
@@ -95,13 +97,13 @@ class Limits(Settings):
     """How far an analysis may go."""
 
     #: This project's, against departures that screening lets pass.
-    largest_increment: float = option(0.1, "of soil moisture in one analysis, m3 m-3", gt=0.0)
-    largest_warming: float = option(5.0, "of soil temperature in one analysis, K", gt=0.0)
-    driest: float = option(0.01, "soil moisture is not analysed below it, m3 m-3")
+    largest_increment: float = option(0.1, "largest change of soil moisture in one analysis, m3 m-3", gt=0.0)
+    largest_warming: float = option(5.0, "largest change of soil temperature in one analysis, K", gt=0.0)
+    driest: float = option(0.01, "least analysed soil moisture, m3 m-3")
     plant_range_from: float = option(
         2.0,
-        "layers from this one down are not analysed below the wilting point or above the field capacity; those above "
-        "are not analysed above the porosity. 2 at ECMWF; 4: no layer",
+        "uppermost layer whose analysis is kept between wilting point and field capacity; layers above are only kept "
+        "below porosity. 2 at ECMWF; 4: no layer",
     )
 
 
@@ -110,15 +112,19 @@ class Errors(Settings):
 
     model_config = ConfigDict(validate_default=True)
 
-    observation: Annotated[Sizes, _sizes(observation_errors)] = option({}, "of instrument and location")
-    emulator: Annotated[Sizes, _sizes(lambda: dict.fromkeys(observation_errors(), 0.0) | EMULATOR_ERRORS)] = option(
-        {}, "of the model compared with"
+    observation: Annotated[Sizes, _sizes(observation_errors)] = option(
+        {}, "errors of instrument and location, by observable"
     )
-    background: Annotated[Sizes, _sizes(BACKGROUND_ERRORS.copy)] = option({}, "of constant B")
-    model: Annotated[Sizes, _sizes(MODEL_ERRORS.copy)] = option({}, "in a day")
+    emulator: Annotated[Sizes, _sizes(lambda: dict.fromkeys(observation_errors(), 0.0) | EMULATOR_ERRORS)] = option(
+        {}, "errors of the emulator, by observable"
+    )
+    background: Annotated[Sizes, _sizes(BACKGROUND_ERRORS.copy)] = option(
+        {}, "errors of a constant B, by control variable"
+    )
+    model: Annotated[Sizes, _sizes(MODEL_ERRORS.copy)] = option({}, "model errors per day, by control variable")
     covariance: Literal["cycled", "constant"] = option(
         "cycled",
-        "background error of the SEKF: what the analysis left, carried on by the tangent-linear, and Q; or the same in "
+        "background error of the SEKF: the analysis error propagated by the tangent-linear, plus Q; or the same in "
         "every window, as at ECMWF (default: cycled)",
         "--background-error",
     )
@@ -145,28 +151,32 @@ class AssimilationSettings(Settings):
 
     method: Literal["sekf", "etkf"] = option("sekf", "simplified extended or ensemble transform Kalman filter")
     jacobian: Literal["tangent-linear", "adjoint", "finite-differences"] = option(
-        "tangent-linear", "how the SEKF's Jacobians are computed"
+        "tangent-linear", "method for the SEKF's Jacobians"
     )
     observe: NameList = option(
         ("t2m", "rh2m", "ssm"),
-        "kinds to assimilate, of t2m, rh2m, ssm (surface soil moisture), tb (L-band brightness temperature), swvl1-3 "
-        "and stl1-3 (probes in the soil)",
+        "kinds of observation: t2m, rh2m, ssm (surface soil moisture), tb (L-band brightness temperature), swvl1-3 and "
+        "stl1-3 (soil probes)",
         metavar="KIND,...",
     )
-    days: float = option(60.0, "length of a twin experiment", gt=0.0)
-    window_hours: float = option(24.0, "length of a window, 12 or 24, say", metavar="HOURS", gt=0.0)
+    days: float = option(60.0, "length of a twin experiment, days", gt=0.0)
+    window_hours: float = option(24.0, "length of a window, such as 12 or 24", metavar="HOURS", gt=0.0)
     seed: int = option(1, "seed of all random numbers", ge=0)
     control: NameList = option(
-        ("swvl1", "swvl2", "swvl3"), "control variables, of swvl1-3 and stl1", metavar="NAME,..."
+        ("swvl1", "swvl2", "swvl3"), "control variables, among swvl1-3 and stl1", metavar="NAME,..."
     )
-    members: int = option(24, "members of the ensemble", ge=2)
-    relaxation: float = option(0.5, "inflation: relaxation to the background's spread", metavar="SHARE", ge=0.0, le=1.0)
+    members: int = option(24, "members of the ETKF's ensemble", ge=2)
+    relaxation: float = option(
+        0.5, "relaxation to the background's spread (inflation of the ETKF)", metavar="SHARE", ge=0.0, le=1.0
+    )
     #: This project's, about that of a state of another season (docs/model.md: persistence over 90 days).
-    initial_error: float = option(0.08, "standard deviation of soil moisture's initial error", metavar="M3M-3", ge=0.0)
-    weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual sizes", metavar="SHARE", ge=0.0)
-    errors: Errors = option(..., "standard deviations", default_factory=Errors)
-    screening: Screening = option(..., "which observations take part", default_factory=Screening)
-    limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)
+    initial_error: float = option(
+        0.08, "standard deviation of the initial error of soil moisture", metavar="M3M-3", ge=0.0
+    )
+    weather_error: float = option(0.0, "errors of rain, snow and radiation, in typical sizes", metavar="SHARE", ge=0.0)
+    errors: Errors = option(..., "standard deviations of errors", default_factory=Errors)
+    screening: Screening = option(..., "screening of observations", default_factory=Screening)
+    limits: Limits = option(..., "limits of an analysis", default_factory=Limits)
 
     @field_validator("observe", "control")
     @classmethod

@@ -24,13 +24,12 @@ SAME = "same"
 
 class Options(PeriodOptions, AssimilationSettings):
     """
-    Assimilation of observations into the emulator, by a simplified extended or an ensemble transform Kalman filter.
-    FILE is in any layout that ailand-column-run reads. With --observations, what was measured is assimilated into a run
-    from the file's first state, and verified by what is withheld and by all else that was measured. Without, a twin
-    experiment: ecLand in the file is the truth, and the emulator, from wrong soil moisture, is to find it by simulated
-    observations. Beside it runs the open loop, which is given none. docs/assimilation.md says how everything is defined
-    and where the defaults come from. All errors, screening and limits with their defaults are in
-    configs/assimilation.yaml.
+    Assimilate observations into the emulator with a simplified extended or an ensemble transform Kalman filter. FILE is
+    in any layout that ailand-column-run reads. With --observations, measurements are assimilated into a run from the
+    file's first state and verified with those withheld and all others. Without, in a twin experiment, ecLand in the
+    file is the truth: the emulator starts from wrong soil moisture and has to recover it from simulated observations.
+    The open loop, which gets no observations, runs alongside. docs/assimilation.md gives definitions and sources of the
+    defaults, configs/assimilation.yaml all errors, screening and limits.
     """
 
     program: ClassVar[str] = "ailand assimilate"
@@ -38,22 +37,24 @@ class Options(PeriodOptions, AssimilationSettings):
 
     observations: tuple[str, ...] = option(
         (),
-        "files with what was measured, or 'same': beside the FILEs' own values (default: simulated observations, of "
-        "kinds that may stand here, too)",
+        "files of measurements, or 'same': in the FILEs themselves; or kinds to simulate (default: simulated, as in "
+        "--observe)",
         metavar="FILE",
         repeated=True,
     )
     observed_as: Annotated[dict[str, str], BeforeValidator(named_values)] = option(
-        {}, "variables of those files by other names: stl1=obs_stl", metavar="NAME=VARIABLE,..."
+        {}, "names of variables in those files, such as stl1=obs_stl", metavar="NAME=VARIABLE,..."
     )
-    withhold: Withholding = option("none", "measured observations that are kept for verification")
-    rescale: Rescaling = option("none", "moments of the open loop that measured observations are given")
-    tune_errors: int = option(0, "how many times errors are tuned and the cycle is run again", metavar="N", ge=0)
-    restart: File | None = option(None, "restart file to go on from, of a cycle with --observations", metavar="FILE.nc")
+    withhold: Withholding = option("none", "measurements withheld for verification")
+    rescale: Rescaling = option("none", "rescale measurements to these moments of the open loop")
+    tune_errors: int = option(0, "tune the errors and repeat the cycle N times", metavar="N", ge=0)
+    restart: File | None = option(None, "restart file of a cycle with --observations to continue", metavar="FILE.nc")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(None, "restart file to write", metavar="FILE.nc")
-    at: Location | None = option(None, "location of the figure's column (default: a typical one)", metavar="LAT,LON")
+    at: Location | None = option(
+        None, "location of the column in the figure (default: a typical one)", metavar="LAT,LON"
+    )
     clay: float | None = option(
-        None, "clay fraction of all soils (default: from clim_sotype, for tb)", metavar="FRACTION", ge=0.0, le=1.0
+        None, "clay fraction of all soils, for tb (default: from clim_sotype)", metavar="FRACTION", ge=0.0, le=1.0
     )
 
     @model_validator(mode="after")

@@ -12,24 +12,22 @@ from ailand_gt4py.driver.options import SAME_FILE, StateOptions
 
 class Options(StateOptions):
     """
-    Read forcing files as ailand-column-run does, to their end, and say what it is taken for: names, units, what is
-    derived or guessed, what times stand for, what is missing, impossible or outside the training range, and what a
-    reference can be compared with.
+    Read forcing files to their end, as ailand-column-run does, and report how they are interpreted: names, units,
+    derived and guessed variables, the meaning of times, values that are missing, impossible or out of the training
+    range, and what can be compared with a reference.
     """
 
     program: ClassVar[str] = "ailand check"
-    epilog: ClassVar[str] = "exit status: 0 a run would take the file; 2 it would be refused.\n"
+    epilog: ClassVar[str] = "exit status: 0 a run would take the files; 2 it would refuse them.\n"
 
     forcing: Files = option(
         ..., "files with forcing, static fields and state", positional=True, metavar="FORCING", min_length=1
     )
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
-    start: FileTime | None = option(None, "first step's label, UTC (default: the file's)", metavar="TIME")
+    start: FileTime | None = option(None, "label of the first step, UTC (default: the file's)", metavar="TIME")
     end: FileTime | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
-    reference: File | None = option(
-        None, f"also check that this file can be compared; '{SAME_FILE}': FORCING", metavar="REF"
-    )
-    quiet: bool = option(False, "no progress")
+    reference: File | None = option(None, f"also check this file as a reference; '{SAME_FILE}': FORCING", metavar="REF")
+    quiet: bool = option(False, "show no progress bar")
 
 
 def run(options: Options) -> None:

@@ -14,14 +14,16 @@ from ailand_gt4py.driver.progress import counted
 
 
 class Options(CommandOptions):
-    """Compile a model's programs ahead of time and keep them; they serve any number of columns."""
+    """Compile a model's programs ahead of time and cache them. They serve any number of columns."""
 
     program: ClassVar[str] = "ailand compile"
 
-    model: File | None = option(None, "model or checkpoint (default: the package's)", positional=True, metavar="MODEL")
+    model: File | None = option(
+        None, "model file or checkpoint (default: the model in the package)", positional=True, metavar="MODEL"
+    )
     backend: Literal["dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
     precision: tuple[Literal["float32", "float64", "tf32", "bf16"], ...] = option(
-        ("float32",), "tf32 on dace_gpu only; may be given several times", repeated=True
+        ("float32",), "precision; tf32 only on dace_gpu; repeatable", repeated=True
     )
     quiet: bool = option(False, "print results and errors only")
 

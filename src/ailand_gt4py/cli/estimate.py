@@ -17,31 +17,32 @@ from ailand_gt4py.driver.progress import counted
 
 class Options(PeriodOptions):
     """
-    Find static inputs (field capacity, wilting point, stomatal resistances, roughness lengths) of every column with
-    which a run of the emulator is nearest to observations in a file, or, as an identical twin, to a run with the file's
-    own. Says by the Fisher information where the observations determine them and where not.
-    docs/parameter_estimation.md says how.
+    Estimate static inputs (field capacity, wilting point, stomatal resistances, roughness lengths) of every column from
+    observations: those in the files or, in an identical twin, those of a run with the files' own parameters. The Fisher
+    information shows where the observations determine them. Method: docs/parameter_estimation.md.
     """
 
     program: ClassVar[str] = "ailand estimate"
 
     parameters: Names = option(..., "static inputs to estimate", metavar="NAME,...")
-    observe: Names = option("swvl1,swvl2,swvl3", "observed states and diagnostics", metavar="NAME,...")
-    observe_errors: Amounts = option({}, "their standard deviations, NAME=SIZE,... in units", metavar="SIZES")
-    observations: Literal["file", "twin"] = option("file", "those in the file, or of a run with its parameters")
-    noise: float = option(0.0, "noise on a twin's observations, in their standard deviations", ge=0.0)
+    observe: Names = option("swvl1,swvl2,swvl3", "states and diagnostics that are observed", metavar="NAME,...")
+    observe_errors: Amounts = option({}, "standard deviations of observations, NAME=SIZE,... in units", metavar="SIZES")
+    observations: Literal["file", "twin"] = option(
+        "file", "observations in the files, or of a run with their parameters"
+    )
+    noise: float = option(0.0, "noise on a twin's observations, in standard deviations", ge=0.0)
     seed: int = option(0, "seed of the noise", ge=0)
-    every: Interval = option(parse_interval("1d"), "time between observations (default: 1d)", metavar="TIME")
-    days: float = option(180.0, "length of the run", gt=0.0)
+    every: Interval = option(parse_interval("1d"), "interval between observations (default: 1d)", metavar="TIME")
+    days: float = option(180.0, "length of the run, days", gt=0.0)
     first_guess_factor: float = option(1.0, "factor on the first guess", gt=0.0)
     first_guess: Annotated[dict[str, str], BeforeValidator(named_values)] = option(
-        {}, "variables of the file that hold first guesses (default: the parameters)", metavar="NAME=VARIABLE,..."
+        {}, "variables of the files with the first guesses (default: the parameters)", metavar="NAME=VARIABLE,..."
     )
-    search: float = option(0.5, "fraction of the first guess to search below and above it", gt=0.0, lt=1.0)
+    search: float = option(0.5, "search range below and above the first guess, as a fraction of it", gt=0.0, lt=1.0)
     background: float | None = option(
-        None, "weigh in the first guess, with this fraction of it as standard deviation", metavar="PART", gt=0.0
+        None, "include the first guess, with this fraction of it as standard deviation", metavar="PART", gt=0.0
     )
-    method: Literal["gauss-newton", "lbfgs"] = option("gauss-newton", "minimisation")
+    method: Literal["gauss-newton", "lbfgs"] = option("gauss-newton", "minimisation method")
     iterations: int = option(30, "largest number of iterations", ge=1)
     tolerance: float = option(0.02, "largest relative standard deviation of a determined parameter", gt=0.0)
 

@@ -38,56 +38,59 @@ FIGURES = (".pdf", ".svg", ".png")
 
 class Options(FilesOptions):
     """
-    Score a model against the truth in files: runs from many starts, by lead time, against persistence and day-of-year
-    climatology, and one free run through the whole period. The files have forcing, states and diagnostics, as
-    ailand-column-run reads them; what of these is not there or has gaps is not scored. Of files without states, such as
-    a tower's weather, --observations compares the free run from a first guess. -o REPORT.html makes a report of one
-    file with figures, scores by region, climate, soil and snow, budgets, ranges and cost; docs/evaluation.md says how
-    everything is defined.
+    Score a model against the truth in the files: runs from many starts, by lead time, against persistence and
+    day-of-year climatology, and one free run through the whole period. The files contain forcing, states and
+    diagnostics, as ailand-column-run reads them; variables that are missing or have gaps are not scored. For files
+    without states, such as a tower's weather, --observations compares the free run from a first guess. -o REPORT.html
+    writes a self-contained report with figures, scores by region, climate, soil and snow, budgets, ranges and cost.
+    Definitions: docs/evaluation.md.
     """
 
     program: ClassVar[str] = "ailand evaluate"
 
-    end: FileTime | None = option(None, "end of the last window (default: as far as the files go)", metavar="TIME")
+    end: FileTime | None = option(None, "end of the last window (default: end of the files)", metavar="TIME")
     leads: Numbers = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times in days", metavar="DAYS,...")
-    starts: int = option(24, "starts per column", ge=1)
-    climatology_window: int = option(31, "running mean of the climatology", metavar="DAYS")
+    starts: int = option(24, "number of runs per column, from starts spread over the period", ge=1)
+    climatology_window: int = option(31, "days of the climatology's running mean", metavar="DAYS")
     output: tuple[Annotated[File, suffixed(".html", ".csv", ".json", ".md", *FIGURES)], ...] = option(
         (),
-        "report (.html), tables: .md, .json, .csv (by lead time), or a figure of what was observed: .pdf, .svg, .png; "
+        "report (.html), tables (.md, .json, .csv by lead time) or figure of the observations (.pdf, .svg, .png); "
         "repeatable",
         "-o",
         metavar="FILE",
         repeated=True,
     )
     at: Location | None = option(
-        None, "location of the report's time series (default: a typical one)", metavar="LAT,LON"
+        None, "location of the report's time series (default: a typical column)", metavar="LAT,LON"
     )
     transfer: File | None = option(None, "transfer matrix for the report (docs/evaluation.md)", metavar="FILE.json")
-    alternatives: File | None = option(None, "other methods' scores to show in the report", metavar="FILE.json")
+    alternatives: File | None = option(
+        None, "scores of other methods for the report (docs/evaluation.md)", metavar="FILE.json"
+    )
 
     observations: tuple[str, ...] = option(
-        (), "files with what was observed, or 'same': beside the model's values", metavar="FILE", repeated=True
-    )
-    benchmark_sites: Files = option(
         (),
-        "file of another site's weather and fluxes, or a pattern of those of one site: benchmarks learn there",
+        "files of observations, or 'same': variables obs_NAME of the FILEs; repeatable",
         metavar="FILE",
         repeated=True,
     )
-    least_measured: float = option(LEAST_MEASURED, "share of a window that has to be measured", gt=0.0, le=1.0)
-    closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
-    spin_up: int = option(
-        0, "of files without states: go through the period N times before the free run", metavar="N", ge=0
+    benchmark_sites: Files = option(
+        (),
+        "weather and fluxes of another site, one file or a pattern, to train the empirical benchmarks on; repeatable",
+        metavar="FILE",
+        repeated=True,
     )
+    least_measured: float = option(LEAST_MEASURED, "least measured share of a window that counts", gt=0.0, le=1.0)
+    closed: bool = option(False, "correct observed heat fluxes so that they close the energy balance")
+    spin_up: int = option(0, "files without states: repeat the period N times before the free run", metavar="N", ge=0)
     footprint_distance: float | None = option(
         None,
-        "how far a satellite's footprint may be from its column (default: the column is in its cell)",
+        "largest distance between a satellite footprint and its column (default: the column is in its cell)",
         metavar="KM",
         gt=0.0,
     )
     footprint_tolerance: Interval | None = option(
-        None, "how far its time may be from a label: half a step at most (default: 3h)", metavar="INTERVAL"
+        None, "largest time between a footprint and a label, at most half a step (default: 3h)", metavar="INTERVAL"
     )
 
     @model_validator(mode="after")

@@ -24,27 +24,27 @@ _SHORT = {"Calibration": "Cal", "Validation": "Val"}
 
 class Options(CommandOptions):
     """
-    Write a run of ailand-column-run at one site as intercomparisons of land models take it (modelevaluation.org).
-    Fluxes are positive upward there, and times those of the site's clock. docs/evaluation.md says what is written.
+    Write a run of ailand-column-run at one site in the layout of a land-model intercomparison (modelevaluation.org):
+    turbulent fluxes positive upward, times in the site's local time. docs/evaluation.md lists the variables.
     """
 
     program: ClassVar[str] = "ailand intercompare"
     epilog: ClassVar[str] = """\
 layouts:
-  alma     ALMA's names, (time, y, x) as PLUMBER2's files, every step, or with --daily by local days
-  callmip  CalLMIP, Phase 1b: daily means with CMIP's names; the file's name is the protocol's:
+  alma     ALMA's names, (time, y, x) as in PLUMBER2's files; every step, or local days with --daily
+  callmip  CalLMIP, Phase 1b: daily means with CMIP's names; file name as in the protocol:
            MODEL_Phase1b_ScenN_SITE_Cal|Val_Prior|Posterior.nc
 """
 
-    run: File = option(..., "output of ailand-column-run at one site", positional=True, metavar="RUN.nc")
-    site_code: str = option(..., "the site's name, such as FI-Hyy", metavar="NAME")
+    run: File = option(..., "output file of ailand-column-run at one site", positional=True, metavar="RUN.nc")
+    site_code: str = option(..., "code of the site, such as FI-Hyy", metavar="NAME")
     layout: Literal["alma", "callmip"] = option("alma", "layout of the file")
     output: Annotated[File, suffixed(".nc")] | None = option(
         None, "file to write (default: in this directory, MODEL_SITE.nc or CalLMIP's name)", "-o", metavar="OUT.nc"
     )
-    daily: bool = option(False, "means over local days instead of every step; callmip always has them")
+    daily: bool = option(False, "means over local days instead of every step (always with callmip)")
     utc_offset: float | None = option(
-        None, "the site's clock ahead of UTC (default: as its longitude)", metavar="HOURS", ge=-12.0, le=14.0
+        None, "the site's local time minus UTC (default: from its longitude)", metavar="HOURS", ge=-12.0, le=14.0
     )
     model_name: str = option(
         # Less the commit of a version between releases, whose "+" no protocol takes.
@@ -52,11 +52,11 @@ layouts:
         "name and version of the model",
         metavar="NAME.VERSION",
     )
-    institution: str | None = option(None, "attribute of that name", metavar="TEXT")
-    contact: str | None = option(None, "attribute of that name", metavar="TEXT")
-    scenario: int = option(1, "calibration scenario of callmip", metavar="N", ge=1, le=6)
-    stage: Literal["Prior", "Posterior"] = option("Prior", "before or after calibration, of callmip")
-    sites: Literal["Calibration", "Validation"] = option("Calibration", "which sites this is one of, of callmip")
+    institution: str | None = option(None, "global attribute 'institution'", metavar="TEXT")
+    contact: str | None = option(None, "global attribute 'contact'", metavar="TEXT")
+    scenario: int = option(1, "callmip: calibration scenario", metavar="N", ge=1, le=6)
+    stage: Literal["Prior", "Posterior"] = option("Prior", "callmip: before or after calibration")
+    sites: Literal["Calibration", "Validation"] = option("Calibration", "callmip: group of sites")
     overwrite: bool = option(False, "replace an existing file")
 
     @model_validator(mode="after")

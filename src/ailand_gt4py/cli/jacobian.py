@@ -16,25 +16,29 @@ STATES_FOR = "along which the derivatives are taken, or --trajectory run"
 
 class Options(PeriodOptions):
     """
-    Derivatives of a step's results (state after it, diagnostics) with respect to its inputs (state before it, weather,
-    soil and vegetation), exact to rounding, along the states in a column file or along the emulator's own run.
-    Derivatives without a meaning, such as those with respect to the density of snow where there is none, are missing.
-    docs/jacobian.md says how everything is defined.
+    Derivatives of a step's results (final state, diagnostics) with respect to its inputs (initial state, weather, soil
+    and vegetation), exact to rounding, along the states in the files or along the emulator's own run. Meaningless
+    derivatives, such as those with respect to the density of snow where there is none, are missing. Definitions:
+    docs/jacobian.md.
     """
 
     program: ClassVar[str] = "ailand jacobian"
 
-    end: FileTime | None = option(None, "end of the last window (default: as far as the file goes)", metavar="TIME")
+    end: FileTime | None = option(None, "end of the last window (default: end of the files)", metavar="TIME")
     every: Interval = option(
-        parse_interval("30h"), "time between steps, such as 6h (default: 30h, all times of day)", metavar="TIME"
+        parse_interval("30h"),
+        "interval between steps, such as 6h (default: 30h, covers all times of day)",
+        metavar="TIME",
     )
-    outputs: Names | None = option(None, "results: names, 'state' or 'diagnostics' (default: both)", metavar="NAME,...")
+    outputs: Names | None = option(None, "names, 'state' or 'diagnostics' (default: both)", metavar="NAME,...")
     inputs: Names | None = option(
         None,
-        "inputs: names, or 'state', 'forcing', 'static' (default: state, forcing, field capacity, wilting point)",
+        "names, 'state', 'forcing' or 'static' (default: state, forcing, field capacity, wilting point)",
         metavar="NAME,...",
     )
-    trajectory: Literal["file", "run"] = option("file", "states: in the file, or of the emulator's run from the first")
+    trajectory: Literal["file", "run"] = option(
+        "file", "states along which derivatives are taken: in the files, or of the emulator's run"
+    )
 
 
 def run(options: Options) -> None:

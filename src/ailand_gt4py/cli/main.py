@@ -1,4 +1,4 @@
-"""The command ``ailand``: model files, compiling, training, evaluation, derivatives, assimilation."""
+"""aiLand, an emulator of ecLand: model files, compilation, training, evaluation, derivatives, assimilation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ailand_gt4py.core.settings import nearest
 COMMANDS = {
     "model show": "print what a model file holds",
     "model import": "make a model file from a published checkpoint",
-    "model export": "write a model as a file that another program runs",
-    "check": "say what a run would make of a forcing file, without running",
+    "model export": "export a model for another program",
+    "check": "check forcing files as a run would, without running",
     "compile": "compile a model ahead of time",
     "example": "write a small example to run, score and train with",
     "train": "train a model",
-    "evaluate": "score a model by lead time against persistence and climatology",
-    "intercompare": "write a run at a site as intercomparisons of land models take it",
-    "jacobian": "derivatives of a step's results with respect to its inputs along a trajectory",
-    "uncertainty": "carry errors of state, weather and parameters through a run",
+    "evaluate": "score a model against persistence, climatology and observations",
+    "intercompare": "write a site run in the layout of a land-model intercomparison",
+    "jacobian": "derivatives of a step with respect to its inputs, along a trajectory",
+    "uncertainty": "propagate errors of state, weather and parameters through a run",
     "estimate": "estimate soil and vegetation parameters from observations",
-    "assimilate": "find soil moisture from observations, in a twin experiment",
+    "assimilate": "assimilate observations, measured or simulated (twin experiment)",
 }
 
 HELP = f"""\
@@ -39,7 +39,7 @@ options:
   --version     show the version
   --debug       show the traceback of an error
 
-The stand-alone run is ailand-column-run, the run coupled with ICON4Py ailand-icon4py-run."""
+See also: ailand-column-run (stand-alone runs), ailand-icon4py-run (runs coupled with ICON4Py)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

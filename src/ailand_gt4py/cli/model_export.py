@@ -12,21 +12,20 @@ from ailand_gt4py.core.settings import CommandOptions, option
 
 class Options(CommandOptions):
     """
-    Write a model as a file that another program runs. anemoi: an inference checkpoint of a point-wise network, which
-    anemoi-inference runs on the columns of --grid; it needs anemoi-models (pip install 'ailand_gt4py[anemoi-export]').
-    onnx: the whole step of any model as a graph, physical units in and out, which ONNX Runtime, OpenVINO and others run
-    on any number of columns; it needs onnx (pip install 'ailand_gt4py[onnx-export]').
+    Export a model for another program. anemoi: a point-wise network as an inference checkpoint, which anemoi-inference
+    runs on the columns of --grid; needs anemoi-models (pip install 'ailand_gt4py[anemoi-export]'). onnx: the whole step
+    of any model as a graph, physical units in and out, which ONNX Runtime, OpenVINO and others run on any number of
+    columns; needs onnx (pip install 'ailand_gt4py[onnx-export]').
     """
 
     program: ClassVar[str] = "ailand model export"
 
-    model: File = option(..., "model file, or checkpoint that can be imported", positional=True, metavar="MODEL")
+    model: File = option(..., "model file or importable checkpoint", positional=True, metavar="MODEL")
     output: File = option(..., "file to write", positional=True, metavar="OUT")
     format: str = option("anemoi", "kind of file: anemoi or onnx")
-    precision: Literal["float32", "float64"] = option("float32", "type of numbers and arithmetic in a file of onnx")
+    precision: Literal["float32", "float64"] = option("float32", "precision of an onnx file")
     grid: File | None = option(
-        None, "file or store of columns, at whose locations a checkpoint of anemoi is to run; not of a model that is "
-        "tied to its own",
+        None, "file or store of the columns that an anemoi checkpoint runs on; not for a model with its own columns",
         metavar="FILE",
     )  # fmt: skip
     overwrite: bool = option(False, "replace an existing file")

@@ -12,16 +12,18 @@ from ailand_gt4py.core.settings import CommandOptions, option
 
 class Options(CommandOptions):
     """
-    Make a model file from a checkpoint: an inference checkpoint of anemoi with a point-wise network, which says all of
-    its variables, or a published one of PyTorch or Lightning. Without names and statistics, which the latter do not
-    hold, the model lives in normalised space.
+    Make a model file from a checkpoint: an inference checkpoint of anemoi with a point-wise network, which describes
+    all of its variables, or a published one of PyTorch or Lightning. The latter contain no names and no statistics;
+    without --variables such a model works in normalised space.
     """
 
     program: ClassVar[str] = "ailand model import"
 
     checkpoint: File = option(..., "checkpoint of anemoi, PyTorch or Lightning", positional=True, metavar="CHECKPOINT")
     output: File = option(..., "model file to write", "-o", metavar="MODEL.nc")
-    variables: File | None = option(None, "model with names, units, statistics, bounds, step", metavar="MODEL.nc")
+    variables: File | None = option(
+        None, "model file to take names, units, statistics, bounds and step from", metavar="MODEL.nc"
+    )
     licence: str = option("", "licence of the weights, kept in the model file")
     citation: str = option("", "how to cite the weights, kept in the model file")
 

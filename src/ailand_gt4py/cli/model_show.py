@@ -9,11 +9,13 @@ from ailand_gt4py.core.settings import CommandOptions, option
 
 
 class Options(CommandOptions):
-    """Print what a model file holds."""
+    """Print the contents of a model file: variables, units, network, provenance."""
 
     program: ClassVar[str] = "ailand model show"
 
-    file: File | None = option(None, "model or checkpoint (default: the package's)", positional=True, metavar="FILE")
+    file: File | None = option(
+        None, "model file or checkpoint (default: the model in the package)", positional=True, metavar="FILE"
+    )
 
 
 def run(options: Options) -> None:

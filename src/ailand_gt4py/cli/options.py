@@ -110,7 +110,7 @@ def make_parser(kind: type[CommandOptions]) -> argparse.ArgumentParser:
     if any(settings_within(field) for field in kind.model_fields.values()):
         parser.add_argument(
             "--set", action="append", metavar="NAME=VALUE",
-            help="another value of an option of the file, its name with dots between the sections; may be repeated",
+            help="override an option of the file; NAME has dots between sections; repeatable",
         )  # fmt: skip
     version = f"{kind.program} (ailand_gt4py {ailand_gt4py.__version__})"
     parser.add_argument("--version", action="version", version=version)

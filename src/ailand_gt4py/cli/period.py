@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 class FilesOptions(EmulatorOptions, InputOptions):
     """Options of a command on files that ailand-column-run takes, of any convention and grid."""
 
-    files: Files = option(
-        ..., "files that ailand-column-run takes, with what is asked for", positional=True, metavar="FILE", min_length=1
+    files: Files = option(..., "files as for ailand-column-run", positional=True, metavar="FILE", min_length=1)
+    start: FileTime | None = option(
+        None, "start of the first window, UTC (default: start of the files)", metavar="TIME"
     )
-    start: FileTime | None = option(None, "start of the first window, UTC (default: the file's first)", metavar="TIME")
 
     def read_model(self) -> Model:
         from ailand_gt4py.weights.model_file import read_model
@@ -68,7 +68,7 @@ class FilesOptions(EmulatorOptions, InputOptions):
 class PeriodOptions(FilesOptions, FigureOptions):
     """Options of a command on a period of files."""
 
-    output: Annotated[File, suffixed(".nc")] | None = option(None, "file for all results", "-o", metavar="OUT.nc")
+    output: Annotated[File, suffixed(".nc")] | None = option(None, "file of all results", "-o", metavar="OUT.nc")
     backend: Literal["embedded", "dace_cpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64"] = option("float32", "precision of the computation")
 

@@ -19,12 +19,11 @@ logger = logging.getLogger(__name__)
 
 class Options(Configuration, CommandOptions):
     """
-    Train a model on ecLand runs, with PyTorch on the processor, and write it as a model file.
+    Train a model on ecLand runs with PyTorch and write it as a model file.
 
     The configuration is a YAML file, or the name of one that ships with the package. Of these, default_model documents
-    every option and repeats the training of the model that ships; `ailand example` writes them to read and change. An
-    interrupted run continues from its last checkpoint with --resume and gives the same results as one that was never
-    interrupted.
+    every option and repeats the training of the shipped model; `ailand example` writes them to read and change. With
+    --resume an interrupted run continues from its last checkpoint and gives the same results as an uninterrupted one.
     """
 
     program: ClassVar[str] = "ailand train"
@@ -35,7 +34,7 @@ class Options(Configuration, CommandOptions):
     )
 
     output: File = option(Path("model.nc"), "model file to write", "-o", metavar="MODEL.nc")
-    resume: bool = option(False, "continue from the checkpoint in the directory")
+    resume: bool = option(False, "continue from the checkpoint in --directory")
     quiet: bool = option(False, "print errors only")
 
     @property

@@ -12,32 +12,32 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import Amounts, listed_names
 from ailand_gt4py.core.settings import option
 
-_SIZES = "NAME=SIZE,..., SIZE in units or percent of the value"
+_SIZES = "NAME=SIZE,..., with SIZE in the variable's units or in percent of its value"
 
 
 class Options(PeriodOptions):
     """
-    Carry the covariance of errors of the initial state, the weather, soil and vegetation parameters and the model
-    through the steps of a run by the emulator's derivatives, for states and fluxes, and compare it with many runs of
-    the emulator itself. docs/uncertainty.md says how everything is defined.
+    Propagate the covariance of errors in the initial state, the weather, soil and vegetation parameters and the model
+    through a run with the emulator's derivatives, for states and fluxes, and compare it with a Monte Carlo run of the
+    emulator itself. Definitions: docs/uncertainty.md.
     """
 
     program: ClassVar[str] = "ailand uncertainty"
 
-    days: float = option(30.0, "length of the run", gt=0.0)
+    days: float = option(30.0, "length of the run, days", gt=0.0)
     state_errors: Amounts | None = option(
         None,
-        f"standard deviations of errors of the initial state: {_SIZES} (default: 0.01 of soil water, 1 of stl1 and "
-        "stl2, 0.5 of stl3 and stl4)",
+        f"standard deviations of errors of the initial state: {_SIZES} (default: 0.01 m3 m-3 for soil water, 1 K for "
+        "stl1 and stl2, 0.5 K for stl3 and stl4)",
         metavar="SIZES",
     )
-    forcing_errors: Amounts = option({}, "likewise, of the weather (default: none)", metavar="SIZES")
-    forcing_hours: float = option(24.0, "correlation time of errors of the weather", metavar="HOURS", ge=0.0)
-    parameter_errors: Amounts = option({}, "likewise, of static inputs (default: none)", metavar="SIZES")
-    model_errors: Amounts = option({}, "likewise, that each step adds to the state (default: none)", metavar="SIZES")
-    scale: float = option(1.0, "multiply all errors: the smaller, the better first order is", gt=0.0)
-    members: int = option(1000, "members of the Monte Carlo run; 0: none", ge=0)
-    seed: int = option(0, "seed of its random numbers", ge=0)
+    forcing_errors: Amounts = option({}, "likewise for the weather (default: none)", metavar="SIZES")
+    forcing_hours: float = option(24.0, "correlation time of the errors of the weather", metavar="HOURS", ge=0.0)
+    parameter_errors: Amounts = option({}, "likewise for static inputs (default: none)", metavar="SIZES")
+    model_errors: Amounts = option({}, "likewise for what each step adds to the state (default: none)", metavar="SIZES")
+    scale: float = option(1.0, "factor on all errors; the first order is better for smaller ones", gt=0.0)
+    members: int = option(1000, "members of the Monte Carlo run; 0: no such run", ge=0)
+    seed: int = option(0, "seed of the Monte Carlo run", ge=0)
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:

@@ -1,7 +1,8 @@
-"""DaCe without the configuration files of others.
+"""DaCe without the configuration files of others, and without what it shows in notebooks.
 
 DaCe looks for ``.dace.conf`` in the working directory first, at its import and again in every thread, and hands what is
-there to a shell when it compiles: a directory of somebody's data could run commands.
+there to a shell when it compiles: a directory of somebody's data could run commands. Imported in a notebook, it asks a
+server for the scripts that draw its graphs, and puts megabytes of them into the output of the cell.
 """
 
 from __future__ import annotations
@@ -48,15 +49,30 @@ class _Loader(importlib.machinery.SourceFileLoader):
             module.Config.set("external_transformations_path", value=None)
 
 
+class _SilentLoader(importlib.machinery.SourceFileLoader):
+    """Loads ``dace.jupyter`` as outside of a notebook; ``dace.jupyter.enable()`` still shows its scripts."""
+
+    def exec_module(self, module: Any) -> None:
+        module.get_ipython = lambda: None
+        super().exec_module(module)
+        del module.get_ipython
+
+
+_LOADERS: dict[str, type[importlib.machinery.SourceFileLoader]] = {
+    "dace.config": _Loader,
+    "dace.jupyter": _SilentLoader,
+}
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "dace.config":
+        if fullname not in _LOADERS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader = _Loader(fullname, spec.loader.path)
+            spec.loader = _LOADERS[fullname](fullname, spec.loader.path)
         return spec
 
 

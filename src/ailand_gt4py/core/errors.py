@@ -2,19 +2,19 @@
 
 
 class AilandError(Exception):
-    """Base class of every error this package raises on purpose."""
+    """Base class of all errors that this package raises deliberately."""
 
     exit_status = 1
 
 
 class InputError(AilandError, ValueError):
-    """Something the caller gave is not usable (file, variable, unit, option, array): exit status 2."""
+    """Unusable input from the caller (file, variable, unit, option, array): exit status 2."""
 
     exit_status = 2
 
 
 class RunError(AilandError, RuntimeError):
-    """Something failed while running (compilation, device, writing): exit status 1."""
+    """A failure while running (compilation, device, writing): exit status 1."""
 
 
 def reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A run from Python: of files or data sets, to a file or a data set."""
+"""Runs from Python, from files or data sets to a file or a data set."""
 
 from __future__ import annotations
 
@@ -37,26 +37,25 @@ def run(
     """Run the emulator over the land of files or data sets, with the conventions and checks of ``ailand-column-run``.
 
     Args:
-        forcing: forcing, static fields and initial state: a file, a data set (in memory or lazy, decoded or not), or
-            several of either that belong together.
-        model: or its file; None: the model in the package.
-        output: a file (.nc, .zarr) for the results; with files as ``forcing`` and ``model`` only. Then every option of
-            `driver.options.RunOptions` may be given, and means what it does on the command line; ``workers`` runs in
-            several processes, in a script below ``if __name__ == "__main__":``. None: the results stay
-            in memory, and options are those of `driver.options.PeriodOptions`.
+        forcing: forcing, static fields and initial state: a file or a data set (in memory or lazy, decoded or not), or
+            several that belong together.
+        model: a model or its file; None: the model in the package.
+        output: file (.nc, .zarr) for the results; requires files as ``forcing`` and ``model``. All options of
+            `driver.options.RunOptions` are then available, as on the command line; ``workers`` runs in several
+            processes (in a script, put the call under ``if __name__ == "__main__":``). None: the results stay in
+            memory, and the options are those of `driver.options.PeriodOptions`.
         options: such as ``start``, ``end``, ``backend``, ``precision``, ``convention``, ``box``, ``points``,
             ``restart``, ``initial_state``, ``spin_up``, ``quiet``.
 
     Returns:
-        Without ``output``, the results as `xarray.open_dataset` would give them of the file that the command writes: on
-        the grid of the input, with CF attributes and what was done to the input as ``history``. Else the output file.
-        Progress goes to standard error.
+        Without ``output``, the results as `xarray.open_dataset` would read them from the file that the command writes:
+        on the grid of the input, with CF attributes and the processing of the input in ``history``. Otherwise the path
+        of the output file. Progress goes to standard error.
 
     Raises:
-        InputError: something given is not usable, or the results do not fit into half of the memory that is free;
-            nothing was computed.
-        RunError: something failed during the run.
-        Interrupted: a signal came; what was written can be resumed.
+        InputError: unusable input, or results larger than half of the free memory; nothing was computed.
+        RunError: a failure during the run.
+        Interrupted: a signal; the run can be resumed from what was written.
     """
     inputs = [forcing] if isinstance(forcing, str | Path | xr.Dataset) else list(forcing)
     of_files = [Path(one) for one in inputs if not isinstance(one, xr.Dataset)]

@@ -44,7 +44,7 @@ class EmulatorOptions(CommandOptions):
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
     backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64", "tf32", "bf16"] = option(
-        "float32", "precision of the computation; tf32 on dace_gpu only, bf16 there and on dace_cpu"
+        "float32", "precision of the computation; tf32 only on dace_gpu, bf16 on dace_gpu and dace_cpu"
     )
     quiet: bool = option(False, "print results and errors only")
 
@@ -84,7 +84,9 @@ class FigureOptions(CommandOptions):
     """Options of a command that draws one column."""
 
     plot: FigureFile | None = option(None, "draw a figure (.png, .pdf or .svg)", metavar="FIGURE")
-    at: Location | None = option(None, "location whose column is drawn (default: the first)", metavar="LAT,LON")
+    at: Location | None = option(
+        None, "location of the column in the figure (default: the first column)", metavar="LAT,LON"
+    )
 
     @model_validator(mode="after")
     def _check_figure(self) -> Self:
@@ -97,25 +99,25 @@ class InputOptions(CommandOptions):
     """Options of a command that reads files of any convention on any grid."""
 
     convention: str | None = option(
-        None, "convention that the files follow (default: as their content shows)", metavar="NAME"
+        None, "convention of the files (default: recognised from their content)", metavar="NAME"
     )
     box: Box | None = option(
-        None, "part of the grid, degrees north and east, across the date line, too", metavar="S,N,W,E"
+        None, "box of the grid in degrees north and east; may cross the date line", metavar="S,N,W,E"
     )
     points: Points | None = option(
-        None, "the cells nearest to LAT,LON;LAT,LON... or to those in a file", metavar="POINTS"
+        None, "cells nearest to LAT,LON;LAT,LON... or to the points in a file", metavar="POINTS"
     )
 
     site: SiteLocation | None = option(
-        None, "where a tower stands, if its files do not tell", metavar="LAT,LON[,ELEVATION]"
+        None, "location of a tower, if not in its files; elevation in m", metavar="LAT,LON[,ELEVATION]"
     )
     utc_offset: float | None = option(
-        None, "a tower's clock ahead of UTC (default: as its longitude)", metavar="HOURS", ge=-12.0, le=14.0
+        None, "a tower's local time minus UTC (default: from its longitude)", metavar="HOURS", ge=-12.0, le=14.0
     )
-    land_cover: str | None = option(None, "land cover by IGBP, such as GRA, where no file tells", metavar="CLASS")
-    soil_type: int | None = option(None, "soil texture where no file tells, 1 (coarse) to 7 (default: 2)", ge=1, le=7)
+    land_cover: str | None = option(None, "IGBP land cover class, such as GRA, if in no file", metavar="CLASS")
+    soil_type: int | None = option(None, "soil texture class, 1 (coarse) to 7, if in no file (default: 2)", ge=1, le=7)
     estimate_longwave: bool = option(False, "estimate downward long-wave radiation where it is missing")
-    measured_only: bool = option(False, "leave out observations that somebody filled in")
+    measured_only: bool = option(False, "leave out gap-filled observations")
 
     @model_validator(mode="after")
     def _check_part(self) -> Self:
@@ -152,10 +154,10 @@ class InputOptions(CommandOptions):
 
 
 class StateOptions(InputOptions):
-    """Options of a command on input that a run begins with."""
+    """Options of a command that reads the input of a run."""
 
     initial_state: Literal["file", "guess"] = option(
-        "file", "state at the start: the one in FORCING, or a first guess of all of it by the climate in FORCING"
+        "file", "initial state: from FORCING, or a first guess of all of it from the climate in FORCING"
     )
 
     @property
@@ -166,14 +168,16 @@ class StateOptions(InputOptions):
 class PeriodOptions(EmulatorOptions, StateOptions):
     """Options of a run through a period: when, and from which state."""
 
-    start: FileTime | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
-    end: FileTime | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
-    restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
-    restart_as_start: bool = option(False, "take the restart file's state as that at the start, whatever its time")
-    spin_up: int = option(
-        0, "go through the period N times before the run, the state carried over; its drift is told", metavar="N", ge=0
+    start: FileTime | None = option(
+        None, "label of the first step, UTC (default: the file's or restart's)", metavar="TIME"
     )
-    block_steps: int | None = option(None, "steps written at once (default: as fit 64 MiB, at most 512)", ge=1)
+    end: FileTime | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
+    restart: File | None = option(None, "start from this restart file instead of the state in FORCING", metavar="FILE")
+    restart_as_start: bool = option(False, "use the restart file's state at the start, whatever its time")
+    spin_up: int = option(
+        0, "repeat the period N times before the run, keeping the state; reports the drift", metavar="N", ge=0
+    )
+    block_steps: int | None = option(None, "steps written at once (default: as many as fit 64 MiB, at most 512)", ge=1)
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:
@@ -191,8 +195,8 @@ class PeriodOptions(EmulatorOptions, StateOptions):
 
 class RunOptions(PeriodOptions, FigureOptions):
     """
-    Run aiLand, an emulator of the land-surface model ecLand, over the land of one or several forcing files on any grid:
-    from the state in them at the start time (or in a restart file) through all their time steps.
+    Run aiLand, an emulator of the land-surface model ecLand, over the land of one or several forcing files on any grid,
+    from the state in them at the start (or from a restart file) through all their time steps.
     """
 
     program: ClassVar[str] = "ailand-column-run"
@@ -203,37 +207,37 @@ example:
   {program} 'era5_2021*.nc' fields.nc --box 35,72,-12,45 -o europe.nc --plot-map swvl1
   {program} FLX_CH-Cha_FLUXNET2015_FULLSET_HH.csv --site 47.21,8.41,393 --land-cover GRA --reference same
 
-FORCING is one file or several that belong together, in quotes also as a pattern ('era5_2021*.nc'): files of the same
-variables are put end to end in time, and a variable that several files have is taken from the one given first. Their
-conventions, units, steps and grids are recognised (docs/input_files.md); sea and masked points are left out and are
-missing in the output, which lies on the grid of the first file.
+FORCING is one or several files that belong together, or a quoted pattern ('era5_2021*.nc'). Files of the same variables
+are joined in time; a variable found in several files is taken from the one given first. Conventions, units, steps and
+grids are recognised (docs/input_files.md). Sea and masked points are left out and are missing in the output, which has
+the grid of the first file.
 
 The rows of the output carry the labels of the forcing: row t holds the state and the instantaneous diagnostics (2 m
 and skin temperature) AT t and the fluxes averaged over [t, t + step), so it can be compared with the input label by
-label. The state after the last step is in the restart file beside the output.
+label. The restart file written with the output holds the state after the last step.
 
-A run writes OUT.partial and, now and then, OUT.resume; at the end OUT.partial is renamed to OUT. After an interruption
-the same command with --resume continues there and gives the same file, bit for bit. A second run on OUT is refused
-while the first lasts. --overwrite replaces files and stores of this program, and a file that is named; nothing else.
+A run writes OUT.partial and, at intervals, OUT.resume; at the end OUT.partial is renamed to OUT. After an interruption
+the same command with --resume continues and gives the same file, bit for bit. A second run on OUT is refused while the
+first is running. --overwrite replaces files and stores of this program, and files named in options; nothing else.
 
-With --workers N, N processes of this machine make the run, each some of the columns; with --scheduler, the workers of a
-Dask cluster that see the same files; and so do the ranks of "mpirun -n N {program} ...". OUT is a zarr store then, with
-the same values, bit for bit, as of one process. A worker that dies is replaced and its part goes on from its last
-checkpoint, in OUT.parts; so does the whole run with --resume, with any number of workers or ranks, or none.
+With --workers N, N processes of this machine share the columns of the run; with --scheduler, the workers of a Dask
+cluster that see the same files; with "mpirun -n N {program} ...", the MPI ranks. OUT must then be a zarr store, and its
+values are bit for bit those of a single process. A worker that dies is replaced, and its part continues from its last
+checkpoint in OUT.parts. With --resume the whole run continues, with any number of workers or ranks, or none.
 
-From the restart file of a run on another forcing file, a run starts where this one begins; elsewhere with --start only.
-With --restart-as-start its state is taken as that at the start of this run, whatever time it is of.
+A restart file of a run on another forcing file is accepted if its state is valid where this forcing begins; otherwise
+confirm its time with --start. With --restart-as-start its state is used at the start of this run, whatever its time.
 
---initial-state guess begins with a first guess in every column, whatever state FORCING has: of the soil by the mean and
-annual wave of the air temperature, precipitation and short wave of a year of FORCING, without snow
-(docs/input_files.md). The soil forgets it over months, so that --spin-up is recommended.
+--initial-state guess starts every column from a first guess, whatever state FORCING has: the soil follows from the mean
+and annual wave of air temperature, precipitation and short wave over a year of FORCING, and there is no snow
+(docs/input_files.md). The soil forgets the guess over months, so --spin-up is recommended.
 
---spin-up N runs the period N times before the run, each time from the state at the end of the time before, with the
-forcing, and the sun, of the period; what the first window takes of the previous one is the last window's. How far the
-state drifted in the last loop is printed and kept in the history.
+--spin-up N runs the period N times before the run, each time from the final state of the time before, with the forcing
+(and the sun) of the period. The first window of a loop takes the last window as its previous one. The drift of the
+state in the last loop is printed and kept in the history.
 
-Every option can also be given in a YAML file (--config), under its long name without the dashes; the command line takes
-precedence. File names in it are relative to the current directory:
+Every option can also be given in a YAML file (--config), by its long name without the leading dashes; the command line
+takes precedence. File names in it are relative to the current directory:
   forcing: forcing.nc
   start: 2021-01-01
   at: [51.6, 4.9]
@@ -250,18 +254,20 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
         None, "restart file written at the end (default: OUT.restart.nc, OUT.zarr.restart.nc)", metavar="FILE"
     )
-    resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
-    reference: File | None = option(None, f"scores against ecLand in this file; '{SAME_FILE}': FORCING", metavar="REF")
+    resume: bool = option(False, "continue an interrupted run, or start a new one if there is none")
+    reference: File | None = option(None, f"score against ecLand in this file; '{SAME_FILE}': FORCING", metavar="REF")
     plot_map: NamedTimes = option(
-        (), "map of a variable, at the end or a time, as OUT.VARIABLE.png; may be repeated", "--plot-map",
+        (), "draw a map of a variable, at the end or at TIME, as OUT.VARIABLE[.TIME].png; repeatable", "--plot-map",
         metavar="VARIABLE[,TIME]", repeated=True,
     )  # fmt: skip
     overwrite: bool = option(False, "replace existing output, restart and figure files")
-    checkpoint_seconds: float = option(30.0, "least time between checkpoints; 0: each block", metavar="SECONDS", ge=0.0)
-    workers: int | None = option(
-        None, "processes of this machine that make the run, each some of its columns (extra 'dask')", metavar="N", ge=1
+    checkpoint_seconds: float = option(
+        30.0, "least time between checkpoints; 0: after every block", metavar="SECONDS", ge=0.0
     )
-    scheduler: str | None = option(None, "the same by the workers of a Dask cluster", metavar="ADDRESS")
+    workers: int | None = option(
+        None, "processes of this machine that share the run's columns (extra 'dask')", metavar="N", ge=1
+    )
+    scheduler: str | None = option(None, "share the columns among the workers of this Dask cluster", metavar="ADDRESS")
 
     @model_validator(mode="after")
     def _check_workers(self) -> Self:

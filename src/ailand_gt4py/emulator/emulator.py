@@ -1,4 +1,4 @@
-"""One model on one device: the step that everything else calls, and its derivatives."""
+"""One model on one device: its step, which everything else calls, and the derivatives of the step."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class _Repeat(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PreparedStatic:
-    """Static inputs of one emulator with all that depends on them alone; see `Emulator.prepare_static`.
+    """Static inputs of one emulator, with everything that depends on them alone; see `Emulator.prepare_static`.
 
     Attributes:
-        emulator: the one that made it and takes it.
+        emulator: the emulator that made it, the only one that accepts it.
         values: a copy of the static inputs (n_columns, n_static).
-        part: what the step reads instead of them: of ``two_branch`` the static branch's result, else the copy.
+        part: what the step reads instead: for ``two_branch`` the result of the static branch, otherwise the copy.
     """
 
     emulator: Emulator
@@ -63,31 +63,32 @@ class PreparedStatic:
 class Emulator:
     """An aiLand model for a fixed number of columns on one device.
 
-    Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
-    `compile`. A step then allocates only its results, and not even those where the caller gives them. From the third
-    step on the very same arrays on, results included, all checks are skipped but that they are where and as they were;
-    so it is with two sets of arrays in turn. The emulator holds on to both until others come. The fields between its
-    layers belong to the emulator, so that two threads at once need two emulators: `RunError` where they use one. A
-    copy, and what is unpickled in another process, is a new emulator of the same model.
+    Weights are copied to the device once, when the emulator is made. The program is compiled at its first step, or by
+    `compile`. A step allocates only its results, and nothing if the caller provides them (``out``). From the third step
+    on exactly the same arrays, results included, only their location and layout are checked; this also works for two
+    alternating sets of arrays. The emulator keeps references to both sets until others follow. The fields between its
+    layers belong to the emulator, so two concurrent threads need two emulators; using one from both is a `RunError`. A
+    copy, or an unpickled emulator in another process, is a new emulator of the same model.
 
     Args:
-        model: what to run.
-        n_columns: number of columns of every call, at least 1.
+        model: the model to run.
+        n_columns: number of columns in every call, at least 1.
         backend: ``embedded`` (NumPy, no compilation, slow), ``dace_cpu``, ``dace_gpu``, or a GT4Py backend.
-        precision: ``float32`` or ``float64``, of all arrays in and out and of the arithmetic. On ``dace_gpu`` also
-            ``tf32``, on ``dace_gpu`` and ``dace_cpu`` ``bf16``: float32 arrays and sums, but the factors of the layers'
-            matrix products rounded to TF32 (11 significant bits) or bfloat16 (8 bits), which are multiplied several
-            times faster. On the CPU that takes AVX512-BF16; the matrix unit (AMX) is used where there is one, with
-            other last bits; weights are in half the memory; derivatives are those of the network in float32.
+        precision: ``float32`` or ``float64``, for all input and output arrays and the arithmetic. Also ``tf32`` (on
+            ``dace_gpu``) and ``bf16`` (on ``dace_gpu`` and ``dace_cpu``): arrays and sums are float32, but the factors
+            of the layers' matrix products are rounded to TF32 (11 significant bits) or bfloat16 (8 bits), which
+            multiplies several times faster. On the CPU, ``bf16`` needs AVX512-BF16 and uses the matrix unit (AMX), if
+            there is one, with different last bits; weights take half the memory; derivatives are those of the float32
+            network.
 
     Attributes:
         model, n_columns, precision: as given.
-        device: ``cpu`` or ``cuda``: where arrays must be.
+        device: ``cpu`` or ``cuda``, where arrays must be.
         dtype: NumPy type of all arrays.
 
     Raises:
-        InputError: an unknown backend or precision, or a number of columns that is not whole or less than one.
-        RunError: the backend's device or library cannot be had.
+        InputError: an unknown backend or precision, or a number of columns that is not a whole number of at least 1.
+        RunError: the backend's device or library is not available.
     """
 
     def __init__(
@@ -117,22 +118,22 @@ class Emulator:
         return type(self), (self.model, self.n_columns, self.backend, self.precision)
 
     def allocate(self, n_features: int) -> arrays.Array:
-        """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
+        """An uninitialised array (n_columns, n_features) of the emulator's dtype, on its device."""
         return self._xp.empty((self.n_columns, n_features), dtype=self.dtype)
 
     @in_turn
     def prepare_static(self, static: ArrayLike) -> PreparedStatic:
-        """Compute what depends on the static inputs alone, once for all steps that are given the result.
+        """Compute everything that depends on the static inputs alone, once for all steps that use the result.
 
-        `step` takes the result instead of the static inputs. It holds a copy of them: where they change, prepare
-        them again. Without it, `step` compares the static inputs of every call with the last ones, or, on a GPU,
-        computes anew what depends on them.
+        `step` takes the result in place of the static inputs. It holds a copy of them: if they change, prepare them
+        again. Without it, `step` compares the static inputs of every call with the previous ones or, on a GPU,
+        recomputes what depends on them.
 
         Args:
             static: (n_columns, n_static) as for `step`.
 
         Raises:
-            InputError: an array of another shape, type or device.
+            InputError: an array of the wrong shape, type or device.
             RunError: the program cannot be compiled.
         """
         values = self.allocate(self.model.sizes.static)
@@ -146,27 +147,27 @@ class Emulator:
     def step(
         self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike, *, out: tuple[ArrayLike, ArrayLike] | None = None
     ) -> tuple[arrays.Array, arrays.Array]:
-        """One step of the emulator: (static, forcing over [t, t + step), state at t) -> state and diagnostics.
+        """One step: (static, forcing over [t, t + step), state at t) -> state at t + step and diagnostics.
 
         Args:
-            static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's type, on
-                its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or DLPack.
-                They are read where they are and not changed. ``static`` may be the result of `prepare_static`. A
-                DataArray is taken by name: the dimensions are that of columns and ``variable``, in any order; where
+            static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's dtype and
+                on its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or
+                DLPack. They are read in place and not changed. ``static`` may be the result of `prepare_static`. A
+                DataArray is matched by name: its dimensions are columns and ``variable``, in any order; if
                 ``variable`` has labels, they are the model's names in any order.
-            out: arrays for the results, of the shapes below; no element of them may be in memory of another's or of an
-                input's.
+            out: arrays for the results, of the shapes below; they must not share memory with each other or with an
+                input.
 
         Returns:
             State at t + step (n_columns, n_state) and diagnostics (n_columns, n_diagnostics), in the model's order
-            and units, on the device; DataArrays if ``state`` is one and there is no ``out``. On a GPU the work is on
-            CuPy's current stream and may not be finished when this returns; after a first step, a step with ``out`` can
-            be captured in a CUDA graph.
+            and units, on the device; DataArrays if ``state`` is one and ``out`` is None. On a GPU the work is
+            queued on CuPy's current stream and may not be finished on return; after a first step, a step with ``out``
+            can be captured in a CUDA graph.
 
         Raises:
-            InputError: an array of another shape, type or device, or with masked elements; an array for results that is
-                read-only or shares memory with itself or another; static inputs that another emulator prepared.
-            RunError: the program cannot be compiled, or another thread uses this emulator.
+            InputError: an array of the wrong shape, type or device, or with masked elements; an array for results that
+                is read-only or shares memory with itself or another; static inputs prepared by another emulator.
+            RunError: the program cannot be compiled, or another thread is using this emulator.
         """
         release = self.turn.take()
         try:
@@ -192,14 +193,14 @@ class Emulator:
         *,
         out: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """The tangent-linear of `step`: tangents of its results for those of its inputs.
+        """The tangent-linear of `step`: tangents of its results for tangents of its inputs.
 
-        The exact derivative, bounds included, by a program that is compiled at its first use, or by `compile`.
-        `ailand_gt4py.lowering.columns.derivative_rules` says what holds at the kinks of activations and at bounds.
+        The exact derivative, bounds included, by a program compiled at its first use or by `compile`.
+        `ailand_gt4py.lowering.columns.derivative_rules` defines it at kinks of activations and at bounds.
 
         Args:
-            static, forcing, state: as for `step`: where the derivative is taken.
-            d_static, d_forcing, d_state: tangents of these, of the same shapes and units; None: zero.
+            static, forcing, state: where the derivative is taken, as for `step`.
+            d_static, d_forcing, d_state: tangents, of the same shapes and units; None: zero.
             out: arrays for the results; they must not share memory with the inputs.
 
         Returns:
@@ -225,20 +226,20 @@ class Emulator:
         *,
         out: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """`tangent_linear` for many tangents of each column's state at once, with none of static inputs and forcing.
+        """`tangent_linear` for many tangents of each column's state at once; static inputs and forcing are fixed.
 
-        All tangents of a column share its forward values, and skip what a ReLU switched off; on a GPU one after
-        another. The program is compiled at its first use, or by `compile`, and serves any number of tangents; the first
-        call with another number takes the seconds that GT4Py needs to find it again.
+        All tangents of a column share its forward values and skip units that a ReLU switched off; on a GPU they are
+        computed one after another. The program is compiled at its first use or by `compile`, and serves any number of
+        tangents; the first call with another number takes GT4Py some seconds to look it up.
 
         Args:
-            static, forcing, state: as for `step`: where the derivative is taken.
-            d_states: tangents of the state (n_columns, n_directions, n_state), at least one for each column.
+            static, forcing, state: where the derivative is taken, as for `step`.
+            d_states: tangents of the state (n_columns, n_directions, n_state), with at least one direction.
             out: arrays for the results; they must not share memory with the inputs.
 
         Returns:
             Tangents of the state at t + step (n_columns, n_directions, n_state) and of the diagnostics (n_columns,
-            n_directions, n_diagnostics), as of `tangent_linear`.
+            n_directions, n_diagnostics), as for `tangent_linear`.
 
         Raises:
             InputError, RunError: as for `step`.
@@ -270,14 +271,14 @@ class Emulator:
         *,
         out: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The adjoint of `step`: adjoints of its inputs, for those of its results.
+        """The adjoint of `step`: adjoints of its inputs for adjoints of its results.
 
         The exact transpose of `tangent_linear`, at kinks and bounds as well: for any tangents d and adjoints g of a
         column, the sum of g_new_state * d_new_state and g_diagnostics * d_diagnostics is that of g_static * d_static,
-        g_forcing * d_forcing and g_state * d_state. The program is compiled at its first use, or by `compile`.
+        g_forcing * d_forcing and g_state * d_state. The program is compiled at its first use or by `compile`.
 
         Args:
-            static, forcing, state: as for `step`: where the derivative is taken.
+            static, forcing, state: where the derivative is taken, as for `step`.
             g_new_state, g_diagnostics: adjoints of the results (n_columns, n_features), per model unit; None: zero.
             out: arrays for the results; they must not share memory with the inputs.
 
@@ -307,21 +308,21 @@ class Emulator:
     ) -> arrays.Array:
         """The derivatives of a step's results with respect to its inputs, in every column.
 
-        Many of its rows or columns are made at once, whichever takes less arithmetic, by a program that is compiled at
-        its first use, or by `compile`; on a GPU one after another by `adjoint` or `tangent_linear`.
+        Computed by rows or by columns, whichever takes less arithmetic, many at once, by a program compiled at its
+        first use or by `compile`; on a GPU one after another by `adjoint` or `tangent_linear`.
 
         Args:
-            static, forcing, state: as for `step`: where the derivatives are taken.
-            outputs, inputs: names of results and inputs to which it is restricted, in the order wanted; None: all.
+            static, forcing, state: where the derivatives are taken, as for `step`.
+            outputs, inputs: names of the rows and columns wanted, in order; None: all.
             out: an array for the result; it must not share memory with the inputs.
 
         Returns:
             (n_columns, n_outputs, n_inputs) in model units: outputs (state, diagnostics), inputs (static, forcing,
-            state), in the model's order where no names are given; NaN in columns where the step itself is not finite.
-            `ailand_gt4py.emulator.derivatives.jacobian.labelled` gives it names and units. On a GPU as for `step`.
+            state), in the order of the names or of the model; NaN in columns where the step itself is not finite.
+            `ailand_gt4py.labelled` adds names and units. On a GPU as for `step`.
 
         Raises:
-            InputError: names that the model lacks; else as for `step`.
+            InputError: names unknown to the model; otherwise as for `step`.
             RunError: as for `step`.
         """
         block = block_of(self.model, outputs, inputs)
@@ -392,11 +393,11 @@ class Emulator:
         jacobian: bool = False,
         tangent_linear_of_states: bool = False,
     ) -> None:
-        """Compile the programs now, by a call of each on zeros; without effect on those that are compiled.
+        """Compile the programs now, by calling each on zeros; no effect on programs already compiled.
 
         Args:
-            tangent_linear, adjoint, tangent_linear_of_states: those of the methods of these names, too.
-            jacobian: those of Jacobians that have rows of the state and of diagnostics, in both modes.
+            tangent_linear, adjoint, tangent_linear_of_states: also compile the programs of these methods.
+            jacobian: also compile Jacobians with rows of the state and of diagnostics, in both modes.
         """
         zeros = [self._xp.zeros(self._arrays.shapes[name], dtype=self.dtype) for name in INPUTS]
         if not all(call.is_compiled for call in (self._step, self._static_part) if call is not None):

@@ -1,10 +1,10 @@
-"""The forcing of a model: given, derived from time and location, and of the previous window.
+"""The forcing of a model: given, derived from time and location, or from the previous window.
 
-What is given comes from a file or a host model. Some inputs follow from time and location (`derived_forcing`). Means
-over a model's windows do not tell how the weather changes within one; with those of the previous window they nearly do.
-A forcing variable whose ``derived`` is `weights.model.previous_name` of another one has that one's value of the
-previous window; of one that is itself of the previous window, that of the window before. `ForcingAssembler` puts them
-together.
+Given forcing comes from a file or a host model. Some inputs follow from time and location (`derived_forcing`). Means
+over a window do not show how the weather changes within it; together with those of the previous window they nearly do.
+A forcing variable whose ``derived`` is `weights.model.previous_name` of another one takes that one's value in the
+previous window; if that is itself from the previous window, the value one window earlier. `ForcingAssembler` combines
+them.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def derived_forcing(
     Args:
         latitude, longitude: (n,) degrees north and east.
         time: start of the window, UTC: one time for all n columns, or (n_times,) for n_times rows of columns.
-        step_seconds: length of the window.
-        names: from `stencils.physics.solar.DERIVED_NAMES`; may be empty.
+        step_seconds: length of the window, s.
+        names: some of `stencils.physics.solar.DERIVED_NAMES`, or none.
         out: (n, n_names) or, for n_times times, (n_times, n, n_names), float32 or float64, on ``device``; written in
-            place. It may be a slice of a larger forcing array as long as times and columns have one common stride.
+            place. It may be a slice of a larger forcing array if times and columns share one common stride.
         backend: a GT4Py backend; None for embedded execution.
-        calendar: of the times.
+        calendar: calendar of the times.
 
     Raises:
-        InputError: an unknown name, an array of the wrong shape or type, a location that is masked, or an array for
-            the results that is read-only.
+        InputError: an unknown name, an array of the wrong shape or type, a masked location, or a read-only array for
+            the results.
     """
     unknown = [name for name in names if name not in solar.DERIVED_NAMES]
     if unknown:

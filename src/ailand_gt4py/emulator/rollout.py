@@ -1,10 +1,10 @@
-"""Runs of many steps and their derivatives: tangents forward in time, adjoints back.
+"""Runs of many steps and their derivatives: tangents forward in time, adjoints backward.
 
-A run takes the state of one step to the next. Its tangent-linear goes along with it. Its adjoint goes back from the
-last step and needs the states in reverse order: every so many of them are kept, and those between are computed again
-from the one before. With about the square root of the number of steps as the distance, as many states are kept as are
-computed again at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505), and an adjoint costs one or
-two steps for each step of the run besides its adjoint.
+A run passes the state of one step to the next. Its tangent-linear is carried along. Its adjoint goes back from the last
+step and needs the states in reverse order: some of them are kept at a regular distance, and those between are
+recomputed from the one before. With the square root of the number of steps as the distance, about as many states are
+kept as are recomputed at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505); an adjoint then
+costs one or two additional steps for each step of the run.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Rollout:
     """Runs of one emulator, and their derivatives.
 
     Forcing and its tangents are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
-    arrays (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them two or
-    three times. Where the forcing of a step is also an input of the next one, tangents are spread and adjoints
-    gathered by `ailand_gt4py.emulator.forcing.ForcingAssembler`.
+    arrays (n_columns, n_forcing), which may read them on request; the adjoint requests each of them two or three times.
+    If the forcing of a step is also an input of the next one, `ailand_gt4py.emulator.forcing.ForcingAssembler` spreads
+    tangents and gathers adjoints.
 
     Args:
         emulator: makes the steps.
-        distance: how many steps lie between two states that the adjoint keeps; None: about the square root of the
-            number of steps.
+        distance: number of steps between two states that the adjoint keeps; None: about the square root of the number
+            of steps.
 
     Raises:
-        InputError: a distance that is not whole or less than one step.
+        InputError: a distance that is not a whole number of at least one step.
     """
 
     def __init__(self, emulator: Emulator, distance: int | None = None) -> None:
@@ -51,14 +51,15 @@ class Rollout:
     def run(
         self, static: ArrayLike, forcing: Sequence[ArrayLike], state: ArrayLike
     ) -> tuple[arrays.Array, arrays.Array]:
-        """The results of all steps.
+        """Run all steps.
 
         Args:
-            static, state: as for `Emulator.step`; the state at the start.
-            forcing: of each step.
+            static: as for `Emulator.step`.
+            forcing: the forcing of each step.
+            state: the initial state, as for `Emulator.step`.
 
         Returns:
-            States after each step (n_steps, n_columns, n_state), its diagnostics (n_steps, n_columns, n_diagnostics).
+            States after each step (n_steps, n_columns, n_state) and diagnostics (n_steps, n_columns, n_diagnostics).
 
         Raises:
             InputError: no step, or as `Emulator.step`.
@@ -79,19 +80,20 @@ class Rollout:
         d_forcing: Sequence[ArrayLike] | None = None,
         d_state: ArrayLike = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """The tangents of the results of all steps for those of the inputs.
+        """The tangent-linear of `run`: tangents of the results of all steps for tangents of the inputs.
 
         Args:
             static, forcing, state: as for `run`: where the derivative is taken.
-            d_static, d_state: tangents of static inputs, the same in all steps, and of the state at the start.
-            d_forcing: tangents of the forcing of each step. None: zero.
+            d_static: tangents of static inputs, the same in all steps; None: zero.
+            d_forcing: tangents of the forcing of each step; None: zero.
+            d_state: tangents of the initial state; None: zero.
 
         Returns:
             Tangents of the states after each step (n_steps, n_columns, n_state) and of its diagnostics (n_steps,
             n_columns, n_diagnostics).
 
         Raises:
-            InputError, RunError: as for `run`; tangents of another number of steps.
+            InputError, RunError: as for `run`; also tangents of another number of steps.
         """
         n_steps = _count(forcing)
         if d_forcing is not None and len(d_forcing) != n_steps:
@@ -116,23 +118,22 @@ class Rollout:
         *,
         g_forcing: ArrayLike = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The adjoints of a run's inputs, for those of its results.
+        """The adjoint of `run`: adjoints of its inputs for adjoints of its results.
 
         Args:
             static, forcing, state: as for `run`: where the derivative is taken.
             g_states, g_diagnostics: adjoints of the state after each step and of its diagnostics: (n_steps, n_columns,
-                n_features), a sequence of (n_columns, n_features), or these by the number of the step, 0 for the
-                first, for those steps whose results count. None: zero.
-            g_forcing: where to put that of the forcing, if not in a new array: anything that takes ``g_forcing[step] =
-                values``, for each step once, the last one first.
+                n_features), a sequence of (n_columns, n_features), or a mapping from the index of a step (0 for the
+                first) to these, for the steps whose results count; None: zero.
+            g_forcing: destination of the forcing's adjoints, instead of a new array: anything that accepts
+                ``g_forcing[step] = values``, once per step, the last one first.
 
         Returns:
             Adjoints of static inputs (n_columns, n_static), summed over the steps; of the forcing of each step
-            (n_steps, n_columns, n_forcing), or ``g_forcing`` as given; and of the state at the start (n_columns,
-            n_state).
+            (n_steps, n_columns, n_forcing), or ``g_forcing`` as given; and of the initial state (n_columns, n_state).
 
         Raises:
-            InputError, RunError: as for `run`; adjoints of other numbers of steps, or of steps that there are not.
+            InputError, RunError: as for `run`; also adjoints of another number of steps, or of steps that do not exist.
         """
         n_steps = _count(forcing)
         of_states = _by_step("g_states", g_states, n_steps)

@@ -36,40 +36,40 @@ logger = logging.getLogger(__name__)
 class LandComponent:
     """An aiLand model as the land surface of a host model, on the host's memory.
 
-    At every host step the host calls `accumulate` with its fields, then `advance`; or the component itself, which is
-    both. Fields are read where they are, at land points only; state, sums and outputs are allocated once. When the
-    samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
-    fluxes of a window are those of the previous window: an emulator needs the whole window's forcing. Until the first
-    window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
-    state. Inputs of previous windows (`ailand_gt4py.emulator.forcing`) are the host's to give for the first window only
-    (`Ground.previous_forcing`): the component remembers them, and takes the window's own where none was before it.
+    At every host step the host calls `accumulate` with its fields, then `advance`; or the component itself, which does
+    both. Fields are read in place, at land points only; state, sums and outputs are allocated once. When the window of
+    one emulator step is full, the emulator makes its step and the outputs change. The fluxes of a window are therefore
+    those forced by the previous window: an emulator needs the forcing of the whole window. Until the first window is
+    full, the outputs come from a provisional step on the first sample, which does not change the state. Inputs of
+    previous windows (`ailand_gt4py.emulator.forcing`) are given by the host for the first window only
+    (`Ground.previous_forcing`), or else taken from that window; afterwards the component remembers them.
 
     Args:
-        model: what to run; None: the default model of the package.
-        grid, ground, clock, coupling: what the host says of itself, see `ailand_gt4py.integration.description`.
-        keywords: attributes of these four, each instead of its group: ``LandComponent(land_mask=..., latitude=...,
+        model: the model to run; None: the default model in the package.
+        grid, ground, clock, coupling: description of the host, see `ailand_gt4py.integration.description`.
+        keywords: attributes of these four, each in place of its group: ``LandComponent(land_mask=..., latitude=...,
             longitude=..., static=..., initial_state=..., start=..., host_step=...)`` and ``LandComponent(grid=grid,
             ground=ground, clock=clock, derivatives=True)``.
         backend, precision: see `Emulator`.
 
     Attributes:
         model: as given. emulator: None without land. n_land: number of land points.
-        outputs: name -> field over the host's grid; the component's own, the same objects in every step.
+        outputs: name -> field over the host's grid, owned by the component: the same objects in every step.
         inputs_properties, outputs_properties: name -> standard_name, long_name, units, dims (and origin: ``model``,
             ``closure``, ``derivative`` or ``forcing``).
-        missing_outputs: name -> why the model does not give it.
-        state, diagnostics: (n_land, n_features), model order and units.
-        flagged: (n_land,) bool: columns that were not stepped in the last window. window: the emulator's step.
+        missing_outputs: name -> reason why the model does not give it.
+        state, diagnostics: (n_land, n_features), in the model's order and units.
+        flagged: (n_land,) bool, columns not stepped in the last window. window: the emulator's step.
 
-    What it is given is looked at: locations, static fields, first state and samples that cannot be (of another unit, a
-    fill value) are errors, as `CouplingOptions.not_finite` says for samples; what is far out of the model's training
-    range is warned of once by variable, and all that is out of it is counted (`range_sentences`).
+    Input is checked. Impossible locations, static fields, initial states and samples (another unit, a fill value) are
+    errors; `CouplingOptions.not_finite` sets the treatment of samples. A value far out of the model's training range is
+    warned of once per variable, and everything out of range is counted (`range_sentences`).
 
     Raises:
-        InputError: a missing or unknown field, a wrong shape, type, unit or device, a number that is not finite or
-            cannot be, or times that do not fit.
-        TypeError: a keyword that no group has, or that stands beside its group.
-        RunError: a backend that cannot be had, or a program that cannot be compiled.
+        InputError: a missing or unknown field, a wrong shape, type, unit or device, a value that is not finite or
+            impossible, or times that do not fit.
+        TypeError: a keyword that belongs to no group, or one given together with its group.
+        RunError: a backend that is not available, or a program that cannot be compiled.
     """
 
     def __init__(
@@ -159,19 +159,19 @@ class LandComponent:
 
     @property
     def time(self) -> np.datetime64:
-        """Of the sample to come."""
+        """Time of the next sample."""
         return self._clock.next_time
 
     @property
     def is_due(self) -> bool:
-        """Whether the emulator makes its step in the next `advance`."""
+        """Whether the next `advance` makes a step of the emulator."""
         return self._clock.is_full
 
     @property
     def range_sentences(self) -> list[str]:
-        """What was out of the model's training ranges so far, a sentence for each such input or state variable.
+        """What has been out of the model's training range so far, one sentence per input or state variable.
 
-        Static fields and first state are counted once; means of the forcing and the state after each window.
+        Static fields and the initial state are counted once; means of the forcing and the state after each window.
         """
         self._watch.tell()
         return self._watch.sentences()
@@ -184,18 +184,18 @@ class LandComponent:
 
     @in_turn
     def accumulate(self, fields: Mapping[str, Any], time: Any) -> None:
-        """Add the host's fields of one step to the window's forcing; an error leaves the component as it was before.
+        """Add the host's fields of one step to the forcing of the window; an error leaves the component unchanged.
 
         Args:
             fields: name -> field, those of `inputs_properties`; float32 or float64, not changed. A model that takes the
-                albedo of the ground has what `description.Ground` says, unless ``albedo_background`` is among them.
-            time: start of the host step for which they stand; as of `HostClock`.
+                albedo of the ground uses that of `description.Ground`, unless ``albedo_background`` is among them.
+            time: start of the host step that they are valid for; types as in `HostClock`.
 
         Raises:
-            InputError: a field that is missing or cannot be read; a repeated or missed call, a time that jumps, or a
-                full window that was not advanced; a value at a land point that is not finite or cannot be (of another
-                unit, a fill value). On a GPU that is told one host step after the window's end, so that the host never
-                waits for the device; such columns have then kept their state.
+            InputError: a field that is missing or cannot be read; a repeated or missed call, a jump in time, or a full
+                window that was not advanced; a value at a land point that is not finite or impossible (another unit, a
+                fill value). On a GPU this is reported one host step after the end of the window, so that the host
+                never waits for the device; such columns have then kept their state.
         """
         self._tell()
         clock, accumulation = self._clock, self._accumulation
@@ -235,17 +235,17 @@ class LandComponent:
 
     @in_turn
     def advance(self, time: Any) -> dict[str, Any]:
-        """Let the emulator make its step if its window is full, and give the outputs at a time.
+        """Make the emulator's step if its window is full, and return the outputs at a time.
 
         Args:
-            time: of the last sample.
+            time: time of the last sample.
 
         Returns:
             `outputs`.
 
         Raises:
-            InputError: another time than the last sample's.
-            RunError: a program cannot be compiled; a result that is not finite, which leaves the state as it is.
+            InputError: a time other than the last sample's.
+            RunError: a program that cannot be compiled; a result that is not finite, which leaves the state unchanged.
         """
         clock, columns, fields = self._clock, self._columns, self._fields
         clock.check_advance(time)
@@ -276,10 +276,10 @@ class LandComponent:
 
     @in_turn
     def prescribe(self, name: str, value: Any) -> None:
-        """Change an input that was given as ``prescribed``; it holds from the window now being accumulated.
+        """Change an input given as ``prescribed``, from the window now being accumulated.
 
         Raises:
-            InputError: another input, or a field that cannot be read.
+            InputError: an input that is not prescribed, or a field that cannot be read.
         """
         self._columns.prescribe(name, value)
 
@@ -287,14 +287,14 @@ class LandComponent:
     def write_restart(
         self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None
     ) -> None:
-        """Write all that the component remembers, bit for bit, at any time between two calls; netCDF-4.
+        """Write the whole memory of the component, bit for bit, at any time between two calls; netCDF-4.
 
         Args:
-            host_memory: name -> array of what a host's adapter remembers, too.
+            host_memory: name -> further array to store, for a host's adapter.
 
         Raises:
-            InputError: on a GPU, values that are not finite in the previous window and were not yet reported.
-            RunError: writing failed; an older file of that name is then still there.
+            InputError: on a GPU, values of the previous window that are not finite and were not yet reported.
+            RunError: writing failed; an existing file of that name is then unchanged.
         """
         self._tell()
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
@@ -302,10 +302,10 @@ class LandComponent:
 
     @in_turn
     def restore(self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None) -> None:
-        """Continue where a restart file's component stopped; this one must be made with the same arguments.
+        """Continue from a restart file; this component must be made with the same arguments as the one that wrote it.
 
         Args:
-            host_memory: name -> array of the names, shapes and types of those written; they are filled.
+            host_memory: name -> array to fill, with the names, shapes and types of those written.
 
         Raises:
             InputError: a file that cannot be read or is damaged, or of another model, precision, grid, host step,

@@ -1,6 +1,6 @@
-"""What a host says of itself when it makes a land component: its grid, its ground, its clock, and how it couples.
+"""The host's description for a land component: its grid, ground, clock and coupling.
 
-`LandComponent` takes these, or their attributes as keywords of its own.
+`LandComponent` takes these, or their attributes as keywords.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Group = TypeVar("Group")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostGrid:
-    """Where land is in a host's fields, and how they lie in memory.
+    """Land points and memory layout of a host's fields.
 
     Attributes:
         land_mask: bool over the host's horizontal dimension(s), halo (False) included; on the backend's device. It may
-            be False everywhere (a rank over the ocean), and is where it is masked (`numpy.ma`).
+            be False everywhere (a rank over the ocean); masked elements (`numpy.ma`) count as False.
         latitude, longitude: degrees north (-90 to 90) and east (-180 to 360), fields of the mask's shape.
-        horizontal: the host's dimension(s) for the output fields, whose domain is that of the host's GT4Py fields, or
-            begins at 0 where none is given when the component is made; None: outputs are plain arrays.
-        levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
-            mask; for instance {KDim: num_levels - 1}.
-        units: of the host's fields, by name; they must mean the model's, however they are spelt.
-        host_dtype: type of the outputs, float32 or float64.
-        ocean_value: of outputs at points that are not land.
+        horizontal: the host's dimension(s) for the output fields. Their domain is that of the host's GT4Py fields, or
+            begins at 0 if none is given when the component is made. None: outputs are plain arrays.
+        levels: dimension -> index in the field's own numbering, for GT4Py fields with more dimensions than the mask,
+            such as {KDim: num_levels - 1}.
+        units: units of the host's fields, by name; they must be equivalent to the model's, in any spelling.
+        host_dtype: dtype of the outputs, float32 or float64.
+        ocean_value: value of the outputs at points that are not land.
     """
 
     land_mask: Any
@@ -61,19 +61,19 @@ class HostGrid:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the land is and how it starts. Fields have the mask's shape or are scalars, in the model's units.
+    """Properties and initial state of the land. Fields have the mask's shape or are scalars, in the model's units.
 
     Attributes:
-        static: the model's static inputs by name. initial_state: its state by name. Both are read once. What is
-            not given and follows from others is derived, as it is for files (`io.derive`, `io.first_guess`): soil
-            parameters from ``clim_sotype``, those of vegetation from its types, ``tsn`` from ``met_tair`` among others.
-            NaN (or masked) is a missing value of a variable that the model imputes, here and in forcing; of any other
-            it is an error.
-        previous_forcing: inputs of previous windows (``met_tair_before``) for the first window, by name; those that are
-            not given are what follows from time and location, else the first window's own.
+        static: the model's static inputs by name. initial_state: its state by name. Both are read once. Missing
+            variables that follow from others are derived, as for files (`io.derive`, `io.first_guess`): soil
+            parameters from ``clim_sotype``, vegetation parameters from the types, ``tsn`` from ``met_tair`` among
+            others. NaN (or masked) is a missing value of a variable that the model imputes, here and in forcing; for
+            any other variable it is an error.
+        previous_forcing: inputs of previous windows (``met_tair_before``) for the first window, by name. Those not
+            given follow from time and location, or else equal the first window's own.
         prescribed: inputs that the host does not give at every step, by name (see `LandComponent.prescribe`).
-        background_albedo: climatology of the albedo without snow, a field; None: by vegetation. It is prescribed to a
-            model that takes it as forcing (``albedo_background``), if that is not in ``prescribed``; where it is None
+        background_albedo: climatology of the snow-free albedo, a field; None: from vegetation types. A model with
+            ``albedo_background`` as forcing takes it as a prescribed input, unless that is in ``prescribed``; if None,
             the host may give it with the weather.
     """
 
@@ -93,11 +93,11 @@ class Ground:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostClock:
-    """When the host runs; times of NumPy, Python, pandas or as text (`core.times.parse_time`), which NumPy's become.
+    """Times of the host, as NumPy, Python or pandas objects or as text (`core.times.parse_time`).
 
     Attributes:
-        start: of the first host step. host_step: its length, which must divide the emulator's step.
-        state_time: when the initial state is valid, default ``start``; the first window begins then (see `LandClock`).
+        start: start of the first host step. host_step: its length, which must divide the emulator's step.
+        state_time: valid time of the initial state, default ``start``; the first window begins then (see `LandClock`).
     """
 
     start: Any
@@ -120,14 +120,14 @@ class CouplingOptions:
     """How the land is coupled.
 
     Attributes:
-        between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
-            the last linearly in time, without jumps and later by half a window.
-        derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
-            they hold; what was in the previous window is a constant in them.
-        not_finite: what to do with NaN, infinity and numbers that cannot be from the host, and with results that are
-            not finite: ``raise``, or ``flag``: such columns keep their state and results over the window, are counted
-            in a warning, and marked in `LandComponent.flagged`.
-        reference_height: of the host's temperature, humidity and wind above the ground, m, for the stress.
+        between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` moves linearly in time from the
+            last but one to the last, without jumps but half a window later.
+        derivatives: also give the derivatives of the fluxes with respect to the forcing, and the forcing at which they
+            hold; the previous window is constant in them.
+        not_finite: treatment of NaN, infinity and impossible values from the host, and of results that are not finite:
+            ``raise`` an error, or ``flag``: such columns keep their state and results over the window, are counted in
+            a warning, and are marked in `LandComponent.flagged`.
+        reference_height: height above ground of the host's temperature, humidity and wind, m, for the stress.
     """
 
     between: Literal["hold", "interpolate"] = "hold"

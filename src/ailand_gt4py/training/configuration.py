@@ -1,4 +1,4 @@
-"""The training configuration: every option; ``configs/default_model.yaml`` says at more length what they mean."""
+"""The training configuration: every option; ``configs/default_model.yaml`` explains them at more length."""
 
 from __future__ import annotations
 
@@ -38,37 +38,35 @@ Names = tuple[str, ...]
 
 
 class Data(Settings):
-    """Files and columns to learn from."""
+    """Training files and columns."""
 
-    train: Names = option(..., "files and stores to learn from, in the directory", min_length=1)
+    train: Names = option(..., "training files and stores, in the directory", min_length=1)
     directory: str = option(".", "directory of the data files (default: as configured)", "--data", metavar="DIR")
-    exclude_boxes: tuple[Box, ...] = option((), "boxes left out: [south, north, west, east] in degrees, eastward")
-    exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
-    exclude_points: str = option("", "file of points LAT,LON at whose columns nothing is learnt")
-    may_lack: Names = option((), "states that a source need not have: guessed where a run begins")
-    only_observed: Names = option(
-        (), "sources of which only what was observed is learnt; their states are where runs begin"
-    )
+    exclude_boxes: tuple[Box, ...] = option((), "boxes left out: [south, north, west, east], degrees north and east")
+    exclude_locations_of: Names = option((), "files whose locations are left out of the training")
+    exclude_points: str = option("", "file of points LAT,LON that are left out of the training")
+    may_lack: Names = option((), "states that a source may lack; guessed at the start of a rollout")
+    only_observed: Names = option((), "sources of which only observations are learnt; their states start rollouts")
     observed: Names = option(
-        (), "diagnostics learnt from observations (obs_NAME) in sources that have these, with gaps"
+        (), "diagnostics learnt from observations (obs_NAME, gaps allowed) where a source has them"
     )
     observations: Mapping[str, Annotated[Names, Field(min_length=1)]] = option(
-        {}, "files of what was observed at a source's columns, at times of their own, in place of its obs_NAME"
+        {}, "files of observations at a source's columns, at their own times, instead of its obs_NAME"
     )
     observation_errors: Mapping[str, Positive] = option(
-        {}, "standard deviation of what was observed, in model units, where files do not tell it (obs_NAME_error)"
+        {}, "standard deviation of observations in model units, if files have no obs_NAME_error"
     )
-    least_measured: float = option(LEAST_MEASURED, "share of a window that has to be observed", gt=0.0, le=1.0)
-    frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
+    least_measured: float = option(LEAST_MEASURED, "least observed share of a window that counts", gt=0.0, le=1.0)
+    frequency: Mapping[str, Frequency] = option({}, "factor on how often the windows of a source are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(
-        {}, "how many times as often columns are drawn in which a static input is above a value: [value, times]"
+        {}, "factor on how often columns are drawn whose static input exceeds a value: [value, factor]"
     )
-    in_files: bool = option(False, "put the data into mapped files instead of memory")
+    in_files: bool = option(False, "keep the data in memory-mapped files instead of memory")
     validation_fraction: float = option(
-        0.1, "part of each climate's locations, and some of each soil and snow regime", ge=0.0, le=0.5
+        0.1, "share of the locations of each climate, soil and snow regime used for validation", ge=0.0, le=0.5
     )
     clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
-        {}, "range to which an output of the training columns is clipped: [lowest, highest]"
+        {}, "range to which an output is clipped in the training data: [lowest, highest]"
     )
 
     def observation_files(self, directory: Path) -> dict[str, list[Path]]:
@@ -79,12 +77,12 @@ class Data(Settings):
 class Variables(Settings):
     """Names of the variables of each group; an empty list: the default ones of `weights.variables`."""
 
-    static: Names = option((), "names of the static inputs: soil, vegetation and orography")
-    forcing: Names = option((), "names of the weather's variables; with _before: of the previous window")
-    state: Names = option((), "names of what the model remembers from step to step")
-    diagnostics: Names = option((), "names of what the model gives beside its state")
-    soil_heat: bool = option(False, "let soil temperatures change by the layers' heat, freezing included")
-    soil_water: bool = option(False, "let frost hold soil water")
+    static: Names = option((), "static inputs: soil, vegetation, orography")
+    forcing: Names = option((), "forcing; names ending in _before: of the previous window")
+    state: Names = option((), "state variables, carried from step to step")
+    diagnostics: Names = option((), "diagnostics, predicted besides the state")
+    soil_heat: bool = option(False, "predict soil temperature through the heat of the layers, freezing included")
+    soil_water: bool = option(False, "limit changes of soil water in frozen soil")
 
 
 Ratio = Annotated[float, Field(ge=1.0, le=8.0)]
@@ -100,21 +98,21 @@ _OF_POINT_WISE = (
 class Network(Settings):
     """Architecture and size of the network."""
 
-    architecture: Literal["layer_norm", "point_wise"] = option("layer_norm", "shape of the network")
+    architecture: Literal["layer_norm", "point_wise"] = option("layer_norm", "architecture of the network")
     width: int = option(192, "layer_norm: units of a hidden layer of the trunk", gt=0)
     depth: int = option(4, "layer_norm: hidden layers of the trunk", gt=0)
     diagnostic_width: int = option(128, "layer_norm: units of a hidden layer of the diagnostic block", gt=0)
     diagnostic_depth: int = option(2, "layer_norm: hidden layers of the diagnostic block", gt=0)
     channels: int = option(128, "point_wise: units between blocks", gt=0)
     layers: int = option(4, "point_wise: blocks", gt=0)
-    ratio: Ratio = option(4.0, "point_wise: hidden units of a block over the channels")
+    ratio: Ratio = option(4.0, "point_wise: hidden units of a block, as a multiple of the channels")
     activation: str = option("gelu", "point_wise: activation of the blocks")
     activation_parameters: tuple[float, ...] = option((), "point_wise: parameters of the activation, in order")
-    latent_skip: bool = option(True, "point_wise: add what the encoder gives to what the last block gives")
-    epsilon: float = option(1e-5, "point_wise: added to the variance in layer normalisations", gt=0.0, lt=1.0)
-    coordinates: bool = option(True, "point_wise: sines and cosines of latitude and longitude are inputs")
-    input_steps: int = option(1, "point_wise: times of the inputs, a step apart", ge=1, le=8)
-    dropout: float = option(0.0, "point_wise: probability that a block's result is dropped", ge=0.0, lt=1.0)
+    latent_skip: bool = option(True, "point_wise: add the encoder's output to that of the last block")
+    epsilon: float = option(1e-5, "point_wise: constant added to the variance in layer normalisations", gt=0.0, lt=1.0)
+    coordinates: bool = option(True, "point_wise: take sines and cosines of latitude and longitude as inputs")
+    input_steps: int = option(1, "point_wise: number of input times, a step apart", ge=1, le=8)
+    dropout: float = option(0.0, "point_wise: probability of dropping the output of a block", ge=0.0, lt=1.0)
 
     @property
     def point_wise(self) -> PointWise:
@@ -139,12 +137,14 @@ class Network(Settings):
 class Loss(Settings):
     """Scales and weights of the loss's terms."""
 
-    weights: Mapping[str, Deviation] = option({}, "weights of the outputs, 1 where not named")
-    diagnostic_scale: float = option(0.1, "standard deviations of a diagnostic that its errors are divided by", gt=0.0)
-    anomaly_factor: float = option(2.0, "largest scale of a state's errors, in deviations from climatology", gt=0.0)
-    mean_error_weight: float = option(0.0, "weight of the loss of each run's mean error", ge=0.0)
-    terms: Mapping[str, Deviation] = option({}, "weights of further terms by name (`training.losses`)")
-    freezing_weight: float = option(0.0, "share of the heat's error in that of soil temperatures", ge=0.0, le=1.0)
+    weights: Mapping[str, Deviation] = option({}, "weights of the outputs (1 if not named)")
+    diagnostic_scale: float = option(0.1, "scale of a diagnostic's errors, in its standard deviations", gt=0.0)
+    anomaly_factor: float = option(
+        2.0, "largest scale of a state's errors, in standard deviations of its anomalies", gt=0.0
+    )
+    mean_error_weight: float = option(0.0, "weight of the loss term for the mean error of each rollout", ge=0.0)
+    terms: Mapping[str, Deviation] = option({}, "weights of further loss terms, by name (`training.losses`)")
+    freezing_weight: float = option(0.0, "share of the heat error in the error of soil temperatures", ge=0.0, le=1.0)
 
 
 #: Terms of the loss that compare the rollout with brightness temperatures.
@@ -160,26 +160,28 @@ BRIGHTNESS_INPUTS = {
 class Brightness(Settings):
     """Brightness temperatures at L-band that the rollouts are compared with by `BRIGHTNESS_TERMS` of ``loss.terms``."""
 
-    polarisations: tuple[Literal["h", "v"], ...] = option(("h", "v"), "what is taken of obs_tbh, obs_tbv", min_length=1)
-    error: float = option(4.0, "standard deviation, K, of observations without obs_tbh_error, obs_tbv_error", gt=0.0)
-    incidence: float = option(40.0, "angle from nadir at which was observed, degrees", ge=0.0, lt=90.0)
-    roughness: float = option(1.0, "factor of the soil's roughness (`observations.brightness`)", gt=0.0)
-    optical_depth: float = option(1.0, "factor of the vegetation's optical depths", gt=0.0)
-    learns: tuple[Literal["roughness", "optical_depth", "albedo", "bias"], ...] = option(
-        (), "what of the operator is learnt beside the network, beginning with what is given"
+    polarisations: tuple[Literal["h", "v"], ...] = option(
+        ("h", "v"), "polarisations used: obs_tbh, obs_tbv", min_length=1
     )
-    learning_rate: float = option(0.01, "largest learning rate of that", gt=0.0)
-    largest_snow_cover: float = option(0.01, "fraction of snow in the rollout above which nothing is compared", ge=0.0)
-    coldest_soil: float = option(LIQUID_ABOVE, "stl1 of the rollout, K, below which nothing is compared", gt=0.0)
+    error: float = option(4.0, "standard deviation of observations without obs_tbh_error, obs_tbv_error, K", gt=0.0)
+    incidence: float = option(40.0, "incidence angle of the observations, degrees from nadir", ge=0.0, lt=90.0)
+    roughness: float = option(1.0, "factor on the roughness of the soil (`observations.brightness`)", gt=0.0)
+    optical_depth: float = option(1.0, "factor on the optical depths of the vegetation", gt=0.0)
+    learns: tuple[Literal["roughness", "optical_depth", "albedo", "bias"], ...] = option(
+        (), "parameters of the operator learnt with the network, starting from those given"
+    )
+    learning_rate: float = option(0.01, "largest learning rate of these parameters", gt=0.0)
+    largest_snow_cover: float = option(0.01, "snow cover of the rollout above which nothing is compared", ge=0.0)
+    coldest_soil: float = option(LIQUID_ABOVE, "stl1 of the rollout below which nothing is compared, K", gt=0.0)
 
 
 class Stage(Settings):
     """One part of the curriculum."""
 
     iterations: int = option(..., "iterations of the optimiser", gt=0)
-    steps: int = option(..., "steps of a rollout, with gradients through all of them", gt=0)
-    batch: int = option(..., "number of rollouts in an iteration", gt=0)
-    restart_probability: float = option(1.0, "probability that a rollout begins with the truth", ge=0.0, le=1.0)
+    steps: int = option(..., "steps of a rollout, all differentiated", gt=0)
+    batch: int = option(..., "rollouts per iteration", gt=0)
+    restart_probability: float = option(1.0, "probability that a rollout starts from the truth", ge=0.0, le=1.0)
 
 
 class Optimiser(Settings):
@@ -187,13 +189,13 @@ class Optimiser(Settings):
 
     learning_rate: float = option(2e-3, "largest learning rate of AdamW", gt=0.0)
     muon_learning_rate: float = option(
-        0.0, "largest learning rate of Muon, by which matrices in between are learnt; 0: AdamW learns all", ge=0.0
+        0.0, "largest learning rate of Muon, for the hidden matrices; 0: AdamW for all", ge=0.0
     )
-    final_fraction: float = option(0.01, "learning rate at the end over the largest", ge=0.0, le=1.0)
-    warmup_iterations: int = option(500, "iterations until the largest learning rate is reached", ge=0)
-    weight_decay: float = option(0.01, "decay of the weights of matrices", ge=0.0)
+    final_fraction: float = option(0.01, "final learning rate over the largest", ge=0.0, le=1.0)
+    warmup_iterations: int = option(500, "iterations until the largest learning rate", ge=0)
+    weight_decay: float = option(0.01, "weight decay of matrices", ge=0.0)
     gradient_clip: float = option(5.0, "largest norm of the gradients", gt=0.0)
-    average_decay: float = option(0.999, "decay per iteration of the average of the weights", ge=0.0, le=1.0)
+    average_decay: float = option(0.999, "decay per iteration of the averaged weights", ge=0.0, le=1.0)
 
 
 #: What of a network is learnt: all; the diagnostic block; the layers that give the results; gain and bias of each
@@ -202,63 +204,63 @@ Learns = Literal["all", "diagnostic_block", "last_layers", "bias_correction", "l
 
 
 class Adaptation(Settings):
-    """What of the network is learnt, and what holds it to where it began: for training that goes on from a model."""
+    """Trained part of the network, and what keeps it near the initial model (fine-tuning)."""
 
-    learns: Learns = option("all", "part of the network that is learnt")
-    rank: int = option(4, "of low-rank additions", ge=1, le=64)
-    decay_to_start: float = option(0.0, "decay of parameters towards those at the start, as weight_decay", ge=0.0)
-    distils: bool = option(False, "hold what was not observed to what the model gave at the start, not to the sources")
+    learns: Learns = option("all", "part of the network that is trained")
+    rank: int = option(4, "rank of the low-rank additions", ge=1, le=64)
+    decay_to_start: float = option(0.0, "decay of parameters towards their initial values, like weight_decay", ge=0.0)
+    distils: bool = option(False, "learn what was not observed from the initial model instead of the sources")
 
 
 class Augmentation(Settings):
-    """Noise that keeps the network from learning columns by heart."""
+    """Noise that keeps the network from memorising columns."""
 
-    static_noise: float = option(0.05, "standard deviation of the noise on normalised static inputs", ge=0.0)
-    static_noise_of: Mapping[str, Deviation] = option({}, "another standard deviation for some static inputs")
-    forcing_offset_of: Mapping[str, Deviation] = option({}, "standard deviation of a forcing input's offset")
+    static_noise: float = option(0.05, "standard deviation of noise on normalised static inputs", ge=0.0)
+    static_noise_of: Mapping[str, Deviation] = option({}, "standard deviations for single static inputs")
+    forcing_offset_of: Mapping[str, Deviation] = option({}, "standard deviations of constant offsets, by forcing input")
 
 
 class Validation(Settings):
     """Free runs of the validation columns during training."""
 
     interval: int = option(2000, "iterations between validations", gt=0)
-    starts: int = option(12, "number of runs of each column", gt=0)
+    starts: int = option(12, "runs per column", gt=0)
     leads_days: tuple[Positive, ...] = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times in days", min_length=1)
-    patience: int = option(0, "validations without a better network before training ends; 0: it never does", ge=0)
+    patience: int = option(0, "validations without improvement before training stops; 0: never", ge=0)
 
 
 class Run(Settings):
     """Seed, device and files of the run."""
 
     seed: int = option(1, "seed of weights, column split, batches and noise", ge=0, lt=2**31)
-    device: Literal["cpu", "cuda"] = option("cpu", "processor or GPU; another device changes the last digits")
+    device: Literal["cpu", "cuda"] = option("cpu", "processor or GPU; the last digits depend on it")
     threads: int = option(1, "processor threads (default: as configured)", "--threads", gt=0)
-    length: Positive = option(1.0, "iterations of each stage over those that it names")
+    length: Positive = option(1.0, "factor on the iterations of each stage")
     checkpoint_interval: int = option(2000, "iterations between checkpoints", gt=0)
     directory: str = option(
-        "training", "directory of checkpoint and log (default: as configured)", "--directory", metavar="DIR"
+        "training", "directory of the checkpoint and log (default: as configured)", "--directory", metavar="DIR"
     )
     start_from: str = option(
-        "", "model whose weights training begins with (default: as configured)", "--start-from", metavar="MODEL.nc"
+        "", "model to start training from (default: as configured)", "--start-from", metavar="MODEL.nc"
     )
-    tensorboard: bool = option(False, "whether curves are written for TensorBoard, too")
+    tensorboard: bool = option(False, "also write curves for TensorBoard")
 
 
 class Configuration(Settings):
     """All options of a training run."""
 
-    data: Data = option(..., "files and columns to learn from")
+    data: Data = option(..., "training files and columns")
     stages: tuple[Stage, ...] = option(..., "the curriculum", only_yaml=True, min_length=1)
     variables: Variables = option(Variables(), "variables of the model")
     network: Network = option(Network(), "architecture and size of the network")
     loss: Loss = option(Loss(), "scales and weights of the loss's terms")
-    brightness: Brightness = option(Brightness(), "brightness temperatures that are observed")
+    brightness: Brightness = option(Brightness(), "observed brightness temperatures")
     optimiser: Optimiser = option(Optimiser(), "optimiser of the weights")
-    adaptation: Adaptation = option(Adaptation(), "what of the network is learnt")
-    augmentation: Augmentation = option(Augmentation(), "noise on the inputs")
+    adaptation: Adaptation = option(Adaptation(), "trained part of the network, and what is preserved")
+    augmentation: Augmentation = option(Augmentation(), "noise on inputs")
     validation: Validation = option(Validation(), "free runs during training")
     run: Run = option(Run(), "seed, device and files of the run")
-    provenance: Mapping[str, str] = option({}, "texts that go into the model file", only_yaml=True)
+    provenance: Mapping[str, str] = option({}, "texts for the model file", only_yaml=True)
 
     @property
     def variable_set(self) -> VariableSet:

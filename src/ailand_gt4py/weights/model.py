@@ -69,14 +69,14 @@ class _Comparable:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation(_Comparable):
-    """How a variable is brought to the network's space: ``(value - shift) / scale``, of its logarithm if so said.
+    """How a variable enters the network: ``(value - shift) / scale``, of the value or of its logarithm.
 
     Attributes:
         method: ``mean-std`` (value - mean) / (std + epsilon), ``max`` value / maximum, ``std`` value / std,
             ``min-max`` (value - minimum) / (maximum - minimum), ``none``: the methods of the aiLand prototype
             (Wesselkamp et al. 2025, doi:10.5194/gmd-18-921-2025, and its public code). Beyond these, for forcing,
             ``log`` (log(max(value, minimum)) - mean) / std, mean and std being those of the logarithm.
-        mean, std, minimum, maximum: statistics in the variable's units; those the method needs must be finite.
+        mean, std, minimum, maximum: statistics in the variable's units; those that the method needs must be finite.
         epsilon: added to std by ``mean-std``: 1e-5 in the prototype, 0 later.
     """
 
@@ -134,24 +134,24 @@ class Normalisation(_Comparable):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Described(_Comparable):
-    """What is decided about a variable before its statistics are known.
+    """Properties of a variable that do not depend on statistics.
 
     Attributes:
         name: the name in ec-land-db and in files (``met_tair``, ``clim_cvh``, ``swvl1``).
         units: of the values that the model takes and gives, UDUNITS spelling (``K``, ``m3 m-3``, ``1``).
-        long_name, standard_name: as shown, and of CF; ``standard_name`` may be empty.
-        time_meaning: what the value stands for in a step over the window [t, t + step).
+        long_name, standard_name: for display, and of CF; ``standard_name`` may be empty.
+        time_meaning: meaning of the value in a step over the window [t, t + step).
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
-        bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
-            by that one's own value: a static input or forcing, or a result of the same group (see `Model`).
-        increment_of: empty, or what the network adds to this state variable: with
-            `ailand_gt4py.ecland.soil_heat.SOIL_HEAT` a change of the layer's heat over its capacity, in K, with
-            `ailand_gt4py.ecland.soil_water.SOIL_WATER` what the layer's water changes by unless frost holds it.
-        derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
-            location (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
-            (`ailand_gt4py.emulator.forcing`), which may itself be one of the window before. Of a state variable:
-            another one's value before the step, which is what it has afterwards, as given.
+        bounded_by: empty, or the name of another variable whose value in the same column is an additional upper bound:
+            a static input or forcing, or a result of the same group (see `Model`).
+        increment_of: empty, or the quantity that the network predicts for this state variable:
+            `ailand_gt4py.ecland.soil_heat.SOIL_HEAT`, the change of the layer's heat over its capacity, K, or
+            `ailand_gt4py.ecland.soil_water.SOIL_WATER`, the change of the layer's water in the absence of frost.
+        derived: empty, or the source of this input, which then need not be in a file: a quantity computed from time and
+            location (see `ailand_gt4py.stencils.physics.solar`), or another variable's value in the previous window
+            (`ailand_gt4py.emulator.forcing`), which may itself be of an earlier window. For a state variable: another
+            one, whose value before the step this one takes after it.
     """
 
     name: str
@@ -182,9 +182,9 @@ class Variable(Described):
 
     Attributes:
         normalisation: see `Normalisation`.
-        processing: the steps from the variable's physical value to the network's; empty: ``normalisation`` alone. Else
-            all there is: ``normalisation`` then only says statistics.
-        training_minimum, training_maximum: range in the training data, model units; NaN where unknown.
+        processing: the transformations from the physical value to the network's. Empty: ``normalisation`` alone;
+            otherwise complete, and ``normalisation`` holds statistics only.
+        training_minimum, training_maximum: range in the training data, model units; NaN if unknown.
     """
 
     normalisation: Normalisation = dataclasses.field(default_factory=Normalisation)
@@ -273,21 +273,20 @@ class Template:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """An aiLand network with all that gives its inputs and outputs a meaning.
+    """An aiLand network with everything that gives its inputs and outputs a meaning.
 
     Attributes:
         architecture: ``simple``, ``two_branch``, ``layer_norm`` or ``point_wise`` (see `architectures`).
         static, forcing, state, diagnostics: the variables in the network's order.
-        parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
-            Weights are (n_out, n_in). Float32 or float64. Emulators may use them where they are: they are not to be
-            changed.
-        step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
-        normalised_space: True where no statistics are known: inputs and outputs are then normalised values.
+        parameters: the network's arrays by name, with the shapes of ``architectures.parameter_shapes``. Weights are
+            (n_out, n_in). Float32 or float64. Emulators may use them in place: do not change them.
+        step_seconds: length of the emulator's step, s; 0 if unknown (published checkpoints).
+        normalised_space: True if no statistics are known: inputs and outputs are then normalised values.
         provenance: free text by key: data, command, code version, licence, citation, ...
-        point_wise: what the parameters of that architecture do not say; None for the others.
-        boundings: of that architecture: what is done to results in the network's space, in order.
-        nodes: of that architecture: the columns that the network is tied to; None where it runs anywhere.
-        variability: of the state of the training columns; None where it is not known.
+        point_wise: properties of that architecture beyond its parameters; None for the others.
+        boundings: ``point_wise`` only: bounds of the results in the network's space, in order.
+        nodes: ``point_wise`` only: the columns that the network is tied to; None if it runs anywhere.
+        variability: variability of the state in the training columns; None if unknown.
     """
 
     architecture: str
@@ -414,7 +413,7 @@ class Model:
 
     @property
     def n_prognostic(self) -> int:
-        """Number of state variables that the network gives: the others are those of earlier times."""
+        """Number of state variables that the network predicts; the others are of earlier times."""
         return sum(not variable.is_previous for variable in self.state)
 
     @property

@@ -82,10 +82,10 @@ _VARIABILITY: Described = {
 
 
 def write_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model file, completely or not at all; an older file of that name is replaced.
+    """Write a model file, completely or not at all; an existing file of that name is replaced.
 
     Raises:
-        InputError: the path cannot be written to, or a text of the model cannot be stored.
+        InputError: a path that cannot be written, or a text of the model that cannot be stored.
         RunError: writing failed (disk full).
     """
     target = Path(path)
@@ -101,11 +101,11 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
     """Read a model file and verify it.
 
     Args:
-        path: the file; None is the default model that ships with the package.
+        path: the file; None: the default model in the package.
 
     Raises:
-        InputError: missing, truncated or corrupt file, unknown format, something missing or of the wrong shape, a
-            checksum that does not fit the contents, or a network that gives no numbers (`typical_step`).
+        InputError: a missing, truncated or corrupt file, an unknown format, missing contents or wrong shapes, a
+            checksum that does not match the contents, or a network whose results are not finite (`typical_step`).
     """
     model, stored = _read(path)
     actual = schema.checksum(model)

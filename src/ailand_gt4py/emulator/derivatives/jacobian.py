@@ -67,18 +67,18 @@ def labelled(
     outputs: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
 ) -> xr.DataArray:
-    """A Jacobian with the names of its rows and columns and with units; the values are not copied.
+    """Label a Jacobian with the names of its rows and columns and with units; the values are not copied.
 
     Args:
-        values: (n_columns, n_outputs, n_inputs) of `Emulator.jacobian`, in host memory.
-        outputs, inputs: as given to that.
+        values: (n_columns, n_outputs, n_inputs) from `Emulator.jacobian`, in host memory.
+        outputs, inputs: as passed to `Emulator.jacobian`.
 
     Returns:
         Dimensions ``column``, ``output`` and ``input``, the last two with names as coordinates; the coordinate
         ``units`` (output, input) holds ``<unit of the output> / <unit of the input>``.
 
     Raises:
-        InputError: names that the model lacks, or values of another shape.
+        InputError: names unknown to the model, or values of another shape.
     """
     import xarray as xr
 

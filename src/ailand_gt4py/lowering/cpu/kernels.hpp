@@ -27,7 +27,7 @@ constexpr int tile_vectors = 4;
 #else
 constexpr int tile_vectors = 2;
 #endif
-constexpr int tile_rows = 6, narrow_tile_rows = 12;
+constexpr int tile_rows = 6, narrow_tile_rows = 2 * tile_rows;
 // Of one column's directions, or of two layers of one column, there are few rows: with so many vectors no sum waits for the
 // last, and a panel of weights stays in the first-level cache.
 constexpr int most_of_one = 4;
@@ -156,6 +156,18 @@ template <class T, int which> T* workspace(long size) {
     return memory.get();
 }
 
+// `multiply` of up to `tile_rows` rows, by their number.
+template <class T, bool of_one = false> std::array<Multiply<T>, tile_rows + 1> multiply_any_rows(int vectors) {
+    static_assert(tile_rows == 6);
+    return {nullptr,
+            multiply_rows<T, 1, of_one>(vectors),
+            multiply_rows<T, 2, of_one>(vectors),
+            multiply_rows<T, 3, of_one>(vectors),
+            multiply_rows<T, 4, of_one>(vectors),
+            multiply_rows<T, 5, of_one>(vectors),
+            multiply_rows<T, 6, of_one>(vectors)};
+}
+
 // Tiles of so many vectors of outputs, for rows from `row` to `end`. The tile goes through memory, which costs little: the
 // products of all layers are then one function, not one for each. Of many inputs a part is added up for all rows, then the
 // next one, whose weights are asked for meanwhile: no processor foresees by itself which these are.
@@ -163,20 +175,21 @@ template <class T>
 [[gnu::noinline]] void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, int vectors,
                                       Finish<T> finish) {
     const long most = vectors == 1 ? narrow_tile_rows : tile_rows, width = vectors * lanes<T>;
-    const auto of_most = vectors == 1 ? multiply<T, narrow_tile_rows, 1> : multiply_rows<T, tile_rows>(vectors);
-    const auto of_two = multiply_rows<T, 2>(vectors), of_one = multiply_rows<T, 1>(vectors);
+    const auto of_rows = multiply_any_rows<T>(vectors);
+    const auto of_most = vectors == 1 ? multiply<T, narrow_tile_rows, 1> : of_rows[tile_rows];
     alignas(vector_bytes) T tile[std::max(tile_rows * tile_vectors, narrow_tile_rows) * lanes<T>];
     const auto tiles = [&](const Term<T>* parts, int n, T* sums, long stride, bool is_first, bool is_last,
                            const T* next = nullptr) {
         const long asked = next ? parts->inputs : 0;
         for (long r = row; r < end;) {
+            // The last rows in as few tiles as they go into, each of which takes all weights of the panel.
             const long left = end - r;
-            const long size = left >= most ? most : left >= 2 ? 2 : 1;
+            const long size = left >= 2 * tile_rows ? most : left > tile_rows ? (left + 1) / 2 : left;
             for (long k = asked * (r - row) / (end - row); k < asked * (r + size - row) / (end - row); ++k)
                 for (int v = 0; v < vectors; ++v)
                     __builtin_prefetch(next + k * parts->weight_stride + v * lanes<T>, 0, 2);
             T* const here = sums + (r - row) * stride;
-            const auto product = size == most ? of_most : size == 2 ? of_two : of_one;
+            const auto product = size == most ? of_most : of_rows[size];
             product(parts, n, r, output, here, is_first, 0, nullptr, 0, 0);
             if (is_last) finish(here, r, 0, size, output, vectors);
             r += size;
@@ -224,12 +237,19 @@ template <class T>
 }
 
 // A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows, and
-// for all layers that `multiply(output, vectors)` makes with the same weights. A panel has `most` vectors, or fewer.
-template <class T, class Panel> void dense(int most, long outputs, Panel multiply) {
-    const long last = padded<T>(outputs);
-    long output = 0;
-    for (const int vectors : {most, 2, 1})
-        for (; output + vectors * lanes<T> <= last; output += vectors * lanes<T>) multiply(output, vectors);
+// for all layers that `multiply(output, vectors)` makes with the same weights. A panel has `most` vectors, at most four, or
+// fewer; `threads` may share the panels.
+template <class T, class Panel> void dense(int threads, int most, long outputs, Panel multiply) {
+    const long all = padded<T>(outputs) / lanes<T>, whole = all / most, rest = all % most;
+    const auto make = [&](long panel) {
+        const bool is_whole = panel < whole, is_of_two = panel == whole && rest > 1;
+        multiply((is_whole ? panel * most : is_of_two ? whole * most : all - 1) * lanes<T>,
+                 is_whole ? most : is_of_two ? 2 : 1);
+    };
+    const long panels = whole + rest / 2 + rest % 2;
+    if (threads > 1) share(panels, threads, make);
+    else
+        for (long panel = 0; panel < panels; ++panel) make(panel);
 }
 
 // The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
@@ -283,17 +303,14 @@ template <class T, class Holds> inline void list_positions(int* list, long featu
 template <class T>
 [[gnu::noinline]] void directed_panel(const Term<T>* terms, int count, long row, long end, long directions, long output,
                                       int vectors, Finish<T> finish) {
-    static_assert(tile_rows == 6);
-    const Multiply<T> products[] = {multiply_rows<T, 1, true>(vectors), multiply_rows<T, 2, true>(vectors),
-                                    multiply_rows<T, 3, true>(vectors), multiply_rows<T, 4, true>(vectors),
-                                    multiply_rows<T, 5, true>(vectors), multiply_rows<T, 6, true>(vectors)};
+    const auto products = multiply_any_rows<T, true>(vectors);
     alignas(vector_bytes) T tile[tile_rows * most_of_one * lanes<T>];
     const long tiles = (directions + tile_rows - 1) / tile_rows;
     for (long r = row; r < end; ++r)
         for (long t = 0; t < tiles; ++t) {
             const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
             const long here = r - row, first = here * directions + begin;
-            products[size - 1](terms, count, first, output, tile, true, here, nullptr, 0, 0);
+            products[size](terms, count, first, output, tile, true, here, nullptr, 0, 0);
             finish(tile, r, begin, size, output, vectors);
         }
 }
@@ -301,10 +318,10 @@ template <class T>
 // A dense layer on all directions of some rows of a block; of few directions with more outputs at a time, as far as
 // there are registers. The directions' own rows begin with those of `row`.
 template <class T>
-void dense_directed(const Term<T>* terms, int count, long row, long end, long directions, long outputs,
+void dense_directed(int threads, const Term<T>* terms, int count, long row, long end, long directions, long outputs,
                     Finish<T> finish) {
     const int most = tile_vectors == 4 || directions <= 2 ? 4 : directions == 3 ? 3 : 2;
-    dense<T>(most, outputs, [&](long output, int vectors) {
+    dense<T>(threads, most, outputs, [&](long output, int vectors) {
         directed_panel<T>(terms, count, row, end, directions, output, vectors, finish);
     });
 }
@@ -411,10 +428,11 @@ inline long few_rows(long bytes_of_a_row) {
     return std::clamp(cache_bytes() / 2 / std::max(bytes_of_a_row, 1L), 4L, 2L * narrow_tile_rows);
 }
 
-// How many columns a block has and how many threads share the blocks.
+// How many columns a block has, how many threads share the blocks, and, of one block, the panels of each layer.
 struct Plan {
     long rows;
     int threads;
+    int within;
 };
 inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column,
                  long unit = narrow_tile_rows, long tile = tile_rows) {
@@ -423,18 +441,24 @@ inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[m
     // Weights that no cache holds come from memory for each block anew: they take as long as the products of some rows.
     const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
     const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
-    long threads = 1;
+    long threads = 1, within = 1;
 #ifdef _OPENMP
     // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
     constexpr double worthwhile = 2.5e6;
-    if (!omp_in_parallel())
+    if (!omp_in_parallel()) {
         threads = std::clamp<long>((long)(columns * flops_of_a_column / worthwhile), 1, omp_get_max_threads());
+        // A few columns wait for weights that come from beyond the second-level cache: two threads fetch twice as many.
+        if (columns <= 2 * unit && bytes_of_weights > cache_bytes()) within = omp_get_max_threads();
+    }
 #endif
+    if (within > 1) return {columns, 1, (int)within};
     threads = std::min(threads, (columns + unit - 1) / unit);
     long blocks = (columns + most - 1) / most;
     blocks = (blocks + threads - 1) / threads * threads;
-    const long rows = (columns + blocks - 1) / blocks;
-    return {std::max<long>((rows + tile - 1) / tile * tile, 1), (int)threads};
+    long rows = (columns + blocks - 1) / blocks;
+    // Whole tiles, unless the last block would then leave its thread idle for long.
+    if (blocks > threads) rows = (rows + tile - 1) / tile * tile;
+    return {std::max(rows, 1L), (int)threads, 1};
 }
 
 }  // namespace ailand

@@ -108,7 +108,7 @@ class LayerCode:
             terms = ", ".join(f"{{{self._elements.rounded_term(layer, p)}}}" for p in range(len(layer.products)))
             lines += [
                 f"const ailand::RoundedTerm terms{k}[] = {{{terms}}};",
-                f"ailand::dense_rounded(terms{k}, {len(layer.products)}, row, end, outputs,",
+                f"ailand::dense_rounded(plan.within, terms{k}, {len(layer.products)}, row, end, outputs,",
                 f"ailand::finish_of<T>({self._finish(layer, 'r, long j')}));",
             ]
         return lines
@@ -124,7 +124,7 @@ class LayerCode:
         return [
             *(["for (long r = row; r < end; ++r) {", *positions, "}"] if positions else []),
             f"{{ const ailand::Term<T> terms[] = {{{self._terms(definition, lists)}}};",
-            f"ailand::dense_directed<T>(terms, {sizes},",
+            f"ailand::dense_directed<T>(plan.within, terms, {sizes},",
             f"ailand::finish_of<T, true>({self._finish(definition, 'r, long d, long j')})); }}",
         ]
 
@@ -192,4 +192,4 @@ def _list_positions(lists: str, extent: str, holds: str) -> list[str]:
 
 
 def _panels(lines: list[str], most: str = "ailand::tile_vectors") -> list[str]:
-    return [f"ailand::dense<T>({most}, outputs, [&](long output, int vectors) {{", *lines, "});"]
+    return [f"ailand::dense<T>(plan.within, {most}, outputs, [&](long output, int vectors) {{", *lines, "});"]

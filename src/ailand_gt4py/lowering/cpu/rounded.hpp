@@ -133,8 +133,9 @@ void multiply_pairs(const RoundedTerm* terms, int count, const uint16_t* rows, l
 
 // A dense layer on rows of a block, panel by panel of weights; `finish` takes the sums of each tile. Tests may do without
 // the matrix unit.
-[[gnu::noinline]] inline void dense_rounded(const RoundedTerm* terms, int count, long row, long end, long outputs,
-                                            Finish<float> finish, [[maybe_unused]] bool may_have_tiles = true) {
+[[gnu::noinline]] inline void dense_rounded(int threads, const RoundedTerm* terms, int count, long row, long end,
+                                            long outputs, Finish<float> finish,
+                                            [[maybe_unused]] bool may_have_tiles = true) {
     long inputs = 0;
     for (int t = 0; t < count; ++t) inputs += whole_inputs(terms[t].inputs);
     const long stride = inputs + rounded_padding, n = end - row;
@@ -145,36 +146,40 @@ void multiply_pairs(const RoundedTerm* terms, int count, const uint16_t* rows, l
         for (int t = 0; t < count; to += whole_inputs(terms[t].inputs), ++t)
             round_row(to, terms[t].x + (row + r) * terms[t].x_stride, terms[t].inputs);
     }
-    alignas(vector_bytes) float tile[rounded_rows * 2 * panel_outputs];
     const long panels = (outputs + panel_outputs - 1) / panel_outputs;
-    const auto each_panel = [&](auto of_rows) {
-        for (long panel = 0; panel < panels; panel += 2) {
-            const int at_once = (int)std::min(2L, panels - panel);
+    const auto make_panels = [&](long first, long last, auto of_rows) {
+        alignas(vector_bytes) float tile[rounded_rows * 2 * panel_outputs];
+        for (long panel = first; panel < last; panel += 2) {
+            const int at_once = (int)std::min(2L, last - panel);
             for (long r = 0; r < n;) {
-                const long taken = of_rows(rows + r * stride, n - r, panel, at_once);
+                const long taken = of_rows(rows + r * stride, n - r, panel, at_once, tile);
                 finish(tile, row + r, 0, taken, panel * panel_outputs, at_once);
                 r += taken;
             }
         }
     };
+    const auto make = [&](long first, long last) {
 #if defined(__AMX_BF16__)
-    if (may_have_tiles && has_tiles()) {
-        const Tiles tiles;
-        return each_panel([&](const uint16_t* from, long left, long panel, int at_once) {
-            const auto multiply = left > 16 ? (at_once == 2 ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
-                                            : (at_once == 2 ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
-            multiply(terms, count, from, stride, panel, tile);
-            return std::min(left, rounded_rows);
-        });
-    }
+        if (may_have_tiles && has_tiles()) {
+            const Tiles tiles;
+            return make_panels(first, last, [&](const uint16_t* from, long left, long panel, int at_once, float* tile) {
+                const auto multiply = left > 16 ? (at_once == 2 ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
+                                                : (at_once == 2 ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
+                multiply(terms, count, from, stride, panel, tile);
+                return std::min(left, rounded_rows);
+            });
+        }
 #endif
-    each_panel([&](const uint16_t* from, long left, long panel, int at_once) {
-        constexpr int most = fewer_rounded_rows;
-        const auto multiply = left >= most ? (at_once == 2 ? multiply_pairs<most, 2> : multiply_pairs<most, 1>)
-                                           : (at_once == 2 ? multiply_pairs<1, 2> : multiply_pairs<1, 1>);
-        multiply(terms, count, from, stride, panel, tile);
-        return left >= most ? (long)most : 1L;
-    });
+        make_panels(first, last, [&](const uint16_t* from, long left, long panel, int at_once, float* tile) {
+            constexpr int most = fewer_rounded_rows;
+            const auto multiply = left >= most ? (at_once == 2 ? multiply_pairs<most, 2> : multiply_pairs<most, 1>)
+                                               : (at_once == 2 ? multiply_pairs<1, 2> : multiply_pairs<1, 1>);
+            multiply(terms, count, from, stride, panel, tile);
+            return left >= most ? (long)most : 1L;
+        });
+    };
+    if (threads > 1) share((panels + 1) / 2, threads, [&](long k) { make(2 * k, std::min(2 * k + 2, panels)); });
+    else make(0, panels);
 }
 
 }  // namespace ailand

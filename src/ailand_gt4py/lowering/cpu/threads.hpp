@@ -52,17 +52,18 @@ class Pool {
         workers_.clear();
     }
 
-    // work(block) for every block, by the caller and up to `threads - 1` others.
-    template <class Work> void run(long blocks, int threads, Work& work) {
+    // call(work, block) for every block, by the caller and up to `threads - 1` others. One block alone may share out parts
+    // of its own.
+    void run(long blocks, int threads, void (*call)(void*, long), void* work) {
         // Another thread of the host may run a program: as long as it does, the threads are its.
         std::unique_lock<std::mutex> turn(mutex_, std::defer_lock);
-        while (blocks > 0 && (threads < 2 || blocks < 2 || !turn.try_lock())) work(--blocks);
+        while (blocks > 0 && (threads < 2 || blocks < 2 || !turn.try_lock())) call(work, --blocks);
         if (stopped_)
-            while (blocks > 0) work(--blocks);
+            while (blocks > 0) call(work, --blocks);
         if (blocks == 0) return;
-        prepare(threads - 1);
-        call_ = [](void* what, long block) { (*static_cast<Work*>(what))(block); };
-        work_ = &work;
+        prepare((int)std::min<long>(threads, blocks) - 1);
+        call_ = call;
+        work_ = work;
         finished_.store(0, std::memory_order_relaxed);
         const std::uint64_t next = (open_.load(std::memory_order_relaxed) / generation + 1) * generation;
         open_.store(next + (std::uint64_t)blocks, std::memory_order_release);
@@ -161,7 +162,7 @@ inline OfProcess of_process;
 
 // work(block) for every block, shared by so many threads.
 template <class Work> void share(long blocks, int threads, Work work) {
-    of_process.pool().run(blocks, threads, work);
+    of_process.pool().run(blocks, threads, [](void* what, long block) { (*static_cast<Work*>(what))(block); }, &work);
 }
 
 }  // namespace ailand

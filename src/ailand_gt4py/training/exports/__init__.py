@@ -66,27 +66,27 @@ def export_checkpoint(
     precision: Precision = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Write a model as a file that another program runs, completely or not at all.
+    """Export a model as a file for another program, completely or not at all.
 
-    ``anemoi``: an inference checkpoint of a point-wise network, which anemoi-inference runs (0.13 or later; made with
-    anemoi-models 0.19). Its numbers are in single precision; a step is the model's but for rounding. Forcing that the
-    model derives from time and location has to be what anemoi derives, too; inputs and results have the model's names
-    and units, means over a window being those from the date on as inputs, up to the date as results.
+    ``anemoi``: an inference checkpoint of a point-wise network for anemoi-inference (0.13 or later; made with
+    anemoi-models 0.19), in single precision; a step equals the model's to rounding. Forcing that the model derives from
+    time and location must be among what anemoi derives, too. Inputs and results have the model's names and units; means
+    over a window are labelled at its start as inputs and at its end as results.
 
-    ``onnx``: the whole step as a graph of ONNX, for any number of columns, which ONNX Runtime, OpenVINO and others run.
-    It takes ``static``, ``forcing`` and ``state`` and gives ``new_state`` and ``diagnostics``, (n_columns, n_features)
-    each, in the model's order and units, which the file's metadata say.
+    ``onnx``: the whole step as an ONNX graph for any number of columns, which ONNX Runtime, OpenVINO and others run. It
+    takes ``static``, ``forcing`` and ``state`` and gives ``new_state`` and ``diagnostics``, (n_columns, n_features)
+    each, in the model's order and units, which are listed in the file's metadata.
 
     Args:
-        latitudes, longitudes: (n,) degrees north and east, of the columns that a file of ``anemoi`` is to run on; not
-            of a model that is tied to its own (`Model.nodes`).
-        format: of `FORMATS`.
-        precision: of numbers and arithmetic; ``float64`` only of ``onnx``.
-        overwrite: replace what is at the path.
+        latitudes, longitudes: (n,) degrees north and east, of the columns that an ``anemoi`` checkpoint will run on;
+            not for a model tied to its own (`Model.nodes`).
+        format: ``anemoi`` or ``onnx``.
+        precision: of numbers and arithmetic; ``float64`` only for ``onnx``.
+        overwrite: replace an existing file.
 
     Raises:
-        InputError: what such a file has no place for, by its name; a path that cannot be written to, or that there is
-            already; packages that are not installed.
+        InputError: parts of the model that such a file cannot express, by name; a path that exists or cannot be
+            written; packages that are not installed.
         RunError: writing failed.
     """
     path, chosen = Path(path), find_format(format)

@@ -1,4 +1,4 @@
-"""Models in the checkpoints of others, read without PyTorch and without executing anything in them.
+"""Models from checkpoints of other programs, read without PyTorch and without executing anything in them.
 
 A kind of checkpoint is one module of this package that registers a `CheckpointKind`.
 """
@@ -67,28 +67,29 @@ def import_checkpoint(
 ) -> Model:
     """Read a checkpoint: anemoi's of a point-wise network, or PyTorch's or Lightning's of a published network shape.
 
-    Neither PyTorch nor anemoi is needed. An inference checkpoint of anemoi says all of its variables, and nothing may
-    be given; the model works in physical units (`weights.checkpoints.anemoi`). The following is of the others.
+    Neither PyTorch nor anemoi is needed. An inference checkpoint of anemoi describes all of its variables; no arguments
+    are accepted for it, and the model works in physical units (`weights.checkpoints.anemoi`). The rest of this text
+    applies to the other checkpoints.
 
     Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
-    For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
-    from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network
-    with as many outputs as the prototype gets the prototype's bounds for those that are not described.
+    For the other shapes only the sum of static and forcing inputs is known. The split is taken, in this order, from
+    ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network with
+    as many outputs as the prototype gets the prototype's bounds for outputs that are not described.
 
     Args:
         static, forcing, state, diagnostics: the variables in the network's order, as names or as `Variable` with
-            units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... Where any variable has a
-            normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it
-            works in normalised space and bounds are normalised values.
-        step_seconds: the step, 0 where unknown.
-        n_forcing: number of forcing variables, where it follows from neither ``forcing`` nor ``static``.
+            units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... If any variable has a
+            normalisation, all four groups must be given as `Variable`, and the model works in physical units; otherwise
+            it works in normalised space, and bounds are normalised values.
+        step_seconds: the step, s; 0 if unknown.
+        n_forcing: number of forcing variables, if neither ``forcing`` nor ``static`` gives it.
 
     Returns:
         The model; parameters in the file's precision (float16 and bfloat16 become float32).
 
     Raises:
-        InputError: the file is unusable, its tensors fit no published shape or its classes are no point-wise network's,
-            or the variables do not fit the tensors.
+        InputError: an unusable file, tensors that fit no published shape, classes that are not those of a point-wise
+            network, or variables that do not fit the tensors.
     """
     wanted = Wanted(static, forcing, state, diagnostics, step_seconds, n_forcing)
     with opened(path) as archive:

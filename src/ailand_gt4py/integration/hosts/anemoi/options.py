@@ -18,25 +18,23 @@ Kind = TypeVar("Kind", bound="LandOptions")
 class LandOptions(Settings):
     """What the land is, where its results go, and what of them the atmosphere takes."""
 
-    ground: File = option(
-        ..., "columns of the land: static fields, leaf area, first state at the start; netCDF or zarr (time, x)"
-    )
+    ground: File = option(..., "columns of the land: static fields, leaf area, initial state; netCDF or zarr (time, x)")
     model: File | None = option(None, "model file, or checkpoint to import (.ckpt); default: the model in the package")
     backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64", "tf32", "bf16"] = option("float32", "precision of the computation")
     output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(None, "the land's output, .nc or .zarr")
-    restart: File | None = option(None, "start from this restart file, not from the state in the ground file")
+    restart: File | None = option(None, "start from this restart file instead of the state in the ground file")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
-        None, "restart file written at the end (default: beside the output, OUT.restart.nc)"
+        None, "restart file written at the end (default: OUT.restart.nc)"
     )
     forcing_out: Annotated[File, suffixed(".nc")] | None = option(
-        None, "write all that the land was given, as an input of ailand-column-run"
+        None, "write the forcing of the land, as an input file of ailand-column-run"
     )
     overwrite: bool = option(False, "replace existing files")
-    names: dict[str, str] = option({}, "what the atmosphere calls a field, where that is not ECMWF's short name")
-    units: dict[str, str] = option({}, "units of the atmosphere's fields, where its checkpoint has none or wrong ones")
+    names: dict[str, str] = option({}, "the atmosphere's names of fields, if they are not ECMWF's short names")
+    units: dict[str, str] = option({}, "units of the atmosphere's fields, if missing or wrong in its checkpoint")
     to_forcing_height: bool = option(True, "bring the temperature from 2 m to the 10 m of the model's forcing")
-    lead_time: str | int | None = option(None, "of the forecast, such as 240h; default: the atmosphere's")
+    lead_time: str | int | None = option(None, "lead time of the forecast, such as 240h; default: the atmosphere's")
 
     @property
     def restart_path(self) -> Path | None:
@@ -73,9 +71,11 @@ class LandOptions(Settings):
 class ProcessorOptions(LandOptions):
     """Those of the mid-processor."""
 
-    give_back: tuple[str, ...] = option((), "fields of the atmosphere's next input that are the land's, at its points")
+    give_back: tuple[str, ...] = option(
+        (), "fields of the atmosphere's next input that the land replaces, at its points"
+    )
     first_window: Literal["input", "end"] = option(
-        "input", "whether the first window begins with the atmosphere's input, read once more, or has its end alone"
+        "input", "forcing of the first window: from the atmosphere's input, read once more, to its end; or its end only"
     )
 
 
@@ -84,7 +84,7 @@ class TaskOptions(LandOptions):
 
     checkpoint: File = option(..., "checkpoint of the atmosphere, for its grid, units and step")
     date: str | None = option(None, "start of the forecast; default: the coupled run's")
-    elsewhere: dict[str, float] = option({}, "values of fields that the land sends, at points that are not land")
+    elsewhere: dict[str, float] = option({}, "values sent at points that are not land, by field")
 
 
 def read_options(kind: type[Kind], content: Mapping[str, Any]) -> Kind:

@@ -14,8 +14,8 @@ from ailand_gt4py.core.settings import CommandOptions, option
 
 class RunOptions(CommandOptions):
     """
-    Run ICON4Py from a Jablonowski-Williamson start with aiLand as its land surface on idealised continents, and write
-    what land and atmosphere exchange.
+    Run ICON4Py from the Jablonowski-Williamson initial state, with aiLand as its land surface on idealised continents,
+    and write the exchange between land and atmosphere.
     """
 
     program: ClassVar[str] = "ailand-icon4py-run"
@@ -24,19 +24,19 @@ examples:
   {program} --grid R2B3 --hours 24 -o coupled.nc --plot coupled.png
   {program} --grid R2B2 --hours 12 --no-dynamics -o coupled.nc      # no dynamical core: little to compile
 
-With the dynamical core the first run on a grid compiles for a long while (tens of minutes on two cores). GT4Py keeps
-what it compiled if GT4PY_BUILD_CACHE_LIFETIME=persistent is set, in GT4PY_BUILD_CACHE_DIR.
+With the dynamical core, the first run on a grid takes long to compile (tens of minutes on two cores). Set
+GT4PY_BUILD_CACHE_LIFETIME=persistent to keep the compiled programs in GT4PY_BUILD_CACHE_DIR.
 
 exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 interrupted.
 """
 
-    grid: str = option("R2B3", "name of a global grid, which is generated, or an ICON grid file")
-    hours: float = option(24.0, "simulated time", gt=0.0)
-    dtime: int = option(300, "the host's time step", metavar="SECONDS", gt=0)
-    substeps: int = option(1, "dynamics substeps in each time step", gt=0)
+    grid: str = option("R2B3", "name of a global grid to generate, or an ICON grid file")
+    hours: float = option(24.0, "simulated time, hours", gt=0.0)
+    dtime: int = option(300, "time step of the host", metavar="SECONDS", gt=0)
+    substeps: int = option(1, "dynamics substeps per time step", gt=0)
     levels: int = option(20, "atmospheric levels", gt=0)
     dynamics: bool = option(True, "run the dynamical core (default: yes)")
-    moisture: bool = option(True, "carry water vapour, which is not advected (default: yes)")
+    moisture: bool = option(True, "carry water vapour (not advected; default: yes)")
     backend: str | None = option(None, "ICON4Py's backend (default: gtfn_cpu; embedded without dynamics)")
     land_backend: str | None = option(None, "the land's backend (default: dace_cpu)")
     land_interval: float | None = option(
@@ -51,7 +51,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 inte
         np.datetime64("2008-09-01", "ns"), "start of the run, UTC (default: 2008-09-01)", metavar="TIME"
     )
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
-    grids: File | None = option(None, "where generated grids are kept (default: not kept)", metavar="DIRECTORY")
+    grids: File | None = option(None, "directory to keep generated grids in (default: not kept)", metavar="DIRECTORY")
     output: File | None = option(None, "write the records to this netCDF file", "-o", metavar="OUT.nc")
     plot: FigureFile | None = option(None, "write a figure (.png, .pdf or .svg)", metavar="FIGURE")
 
