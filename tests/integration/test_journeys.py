@@ -38,10 +38,10 @@ class Client:
         shutil.move(f"cds/{target}", target)
 """
 
-#: Begins the session in which a page is followed. Commands of this package begin as copies of it, in which what takes
-#: seconds to import is there; all else is bash's.
+#: Begins the session in which a page is followed. Commands of this package begin as copies of a process in which what
+#: takes seconds to import is there; all else is bash's.
 SESSION = """
-import os, re, runpy, shlex, subprocess, sys
+import json, os, re, runpy, shlex, subprocess, sys
 import ailand_gt4py.driver.api, ailand_gt4py.driver.check
 from ailand_gt4py.cli import column_run, main as ailand
 
@@ -50,6 +50,28 @@ def script(words):
     runpy.run_path(words[0], run_name="__main__")
 
 PROGRAMS = {"ailand": ailand.main, "ailand-column-run": column_run.main, "python": script}
+
+def run(words):
+    status = 1
+    try:
+        status = PROGRAMS[words[0]](words[1:]) or 0
+    except SystemExit as error:
+        status = error.code or 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+# Of a process that does nothing else: locks and threads of a session that has opened files are no good to a copy.
+(questions, asked), (answered, answers) = ((os.fdopen(r), os.fdopen(w, "w")) for r, w in (os.pipe(), os.pipe()))
+if not os.fork():
+    asked.close()
+    for question in questions:
+        child = os.fork() or run(json.loads(question))
+        answers.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\\n")
+        answers.flush()
+    os._exit(0)
+answers.close()
 
 def commands(text):
     command, end = "", None
@@ -70,18 +92,9 @@ def follow(text):
             subprocess.run(["bash", "-euc", command], check=True)
             continue
         sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                status = PROGRAMS[words[0]](words[1:]) or 0
-            except SystemExit as error:
-                status = error.code or 0
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        asked.write(json.dumps(words) + "\\n")
+        asked.flush()
+        status = int(answered.readline() or 1)
         if status:
             raise SystemExit(f"exit status {status} of: {command}")
 """
