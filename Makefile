@@ -140,7 +140,8 @@ $(DOCS_VENV)/.docs: pyproject.toml
 	@touch $@
 
 docs: $(DOCS_VENV)/.docs ## build the site in OUT/site, notebooks run, without a warning or a dead link, and run its doctests
-	rm -rf $(OUT)/site
+	# Pages know where links of others led when they were read; notebooks have a cache of their own.
+	rm -rf $(OUT)/site $(OUT)/doctrees
 	# The kernel that runs notebooks is found on the path.
 	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b html -W --keep-going -n -q \
 	  -d $(OUT)/doctrees docs $(OUT)/site
