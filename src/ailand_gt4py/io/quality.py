@@ -206,7 +206,7 @@ class Inspector:
     def _remark(self, text: str) -> None:
         """Tell once of values of a kind that are used all the same."""
         if not self.remarks:
-            logger.warning("%s; used as they are, and no more is told of such values", text)
+            logger.warning("%s; used as they are; further values of this kind are not reported", text)
         self.remarks.append(text)
 
     def _beyond_the_sun(

@@ -110,7 +110,7 @@ def sentences(variable: xr.DataArray, times: Values, what: str) -> list[str]:
     calendar = calendar_of(variable.attrs, what)
     if calendar != STANDARD:
         lines.append(
-            f"Time labels are in the calendar '{calendar}', which is kept; the sun goes by the day of its year."
+            f"Time labels are in the calendar '{calendar}', which is kept; the sun follows the day of its year."
         )
     return lines
 

@@ -216,7 +216,7 @@ def test_daily_means_alone_teach_a_flux(source, start, tmp_path, begin):
     assert learnt.mean() == pytest.approx(40.0, rel=0.15)
     assert learnt.std() < 0.2 * scale
     (told,) = (line for line in said if "is what was observed" in line)
-    assert f"one.nc: sshf is what was observed, in {len(means) - 1} means over 24 h, up to" in told
+    assert f"one.nc: sshf is observed, in {len(means) - 1} means over 24 h, up to" in told
     change = np.abs(after.parameters["diagnostic.1.bias"] - model.parameters["diagnostic.1.bias"])
     assert change[SSHF] > 0.1
     assert np.delete(change, SSHF).max() < 1e-6

@@ -136,7 +136,7 @@ class LandTask(Task):
             require_names(one.variables, self._atmosphere.forcings, "forcing of the atmosphere that changes in time")
             is_everywhere = len(self._land.points) == self._n_points
             wanted = [name for name in one.variables if not is_everywhere or given[name].may_be_missing]
-            what = "value in the option 'elsewhere', for points where the land has none"
+            what = "value in the option 'elsewhere', for points without a value of the land"
             require_names(wanted, self._options.elsewhere, what)
 
     def _receive(self, transport: Transport, receives: Sequence[Coupling], tag: int) -> dict[str, Values]:
