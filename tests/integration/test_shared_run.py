@@ -164,7 +164,7 @@ def test_one_process_goes_on_alone_and_another_run_does_not(bench, whole, monkey
 def test_a_run_of_one_process_is_not_resumed_by_several(bench, whole, monkeypatch, capsys):
     interrupted(bench, monkeypatch)
     assert bench.run(*OFTEN, "--resume", "--workers", 2, output="out.zarr") == 2
-    assert "is of a run of one process; expected --resume without others" in capsys.readouterr().err
+    assert "belongs to a run of one process; expected --resume without other processes" in capsys.readouterr().err
     assert bench.run(*OFTEN, "--resume", output="out.zarr") == 0
     same_as_whole(bench, whole, "out.zarr")
 

@@ -115,8 +115,8 @@ def _check_team(options: RunOptions, ranks: Ranks | None, is_resumed: bool) -> N
         require_distributed()
     if (ranks is not None or is_dask) and is_resumed and not options.parts_path.exists():
         raise InputError(
-            f"{options.checkpoint_path}: is of a run of one process; expected --resume without others, or --overwrite "
-            "to start anew"
+            f"{options.checkpoint_path}: belongs to a run of one process; expected --resume without other "
+            "processes, or --overwrite to start over"
         )
 
 

@@ -222,7 +222,7 @@ class Inspector:
         row, column = found[0]
         limit = float(self.sunlight.at(times[row], np.array([column]))[0])
         expected = (
-            f"expected at most {limit:.3g} W m-2, which the sun gives above the atmosphere then (times may not be UTC, "
-            "or labels of other windows)"
+            f"expected at most {limit:.3g} W m-2, which the sun gives at the top of the atmosphere then (times may "
+            "not be UTC, or labels of other windows)"
         )
         return found[0], len(found), expected

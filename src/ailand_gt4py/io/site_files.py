@@ -20,7 +20,7 @@ from ailand_gt4py.io.naming import named
 from ailand_gt4py.io.site import Site
 
 HALF_HOUR = np.timedelta64(1800, "s")
-HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
+HEIGHT_NOTE = "Temperature, humidity and wind are taken as measured at 10 m above ground, whatever their actual height."
 #: Begins the sentence on observations that nobody made.
 FILLED = "Observations that are filled in"
 CLOUD_NOTE = (

@@ -47,7 +47,9 @@ def read_atmosphere(path: Path, units: Mapping[str, str]) -> tuple[Atmosphere, t
     if metadata[0].multi_step_output > 1:
         raise InputError(f"{path}: makes {metadata[0].multi_step_output} outputs a step, expected one")
     if atmosphere.latitude is None or atmosphere.longitude is None:
-        raise InputError(f"{path}: does not say where its grid points are, expected latitudes and longitudes in it")
+        raise InputError(
+            f"{path}: does not contain the locations of its grid points, expected latitudes and longitudes"
+        )
     return atmosphere, (atmosphere.latitude, atmosphere.longitude)
 
 
