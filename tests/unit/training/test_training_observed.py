@@ -361,5 +361,7 @@ def test_without_what_a_model_tells_of_its_variability_no_state_is_enough(source
     data = read_windows([source], DEFAULT)
     scaling = measure(data, DEFAULT)
     data.state_known[:] = False
-    with pytest.raises(InputError, match=r"no state is known to learn from, and the initial model .* expected a source whose"):
+    with pytest.raises(
+        InputError, match=r"no state is known to learn from, and the initial model .* expected a source whose"
+    ):
         measured_variability(data, scaling)
