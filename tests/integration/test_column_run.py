@@ -383,7 +383,7 @@ def test_a_finished_run_does_not_fail_because_of_its_figure(bench, monkeypatch, 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", broken)
     arguments = ("--end", "2021-01-01T12:00", "--plot", bench.path / "figure.png")
     assert bench.run("--quiet", *arguments) == 0
-    said = "figure.png: the figure cannot be drawn (RuntimeError: no such font); all else is done\n"
+    said = "figure.png: the figure cannot be drawn (RuntimeError: no such font); everything else is done\n"
     assert capsys.readouterr().err == f"{bench.path}/{said}"
     assert not (bench.path / "figure.png").exists()
     assert bench.run("--debug", "--overwrite", *arguments) == 0

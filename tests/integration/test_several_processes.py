@@ -108,7 +108,7 @@ def test_a_worker_that_dies_is_replaced(bench: Bench, whole: Bench, capfd: pytes
     same_as_whole(bench, whole, "out.zarr")
     assert names(bench) == {"out.zarr", "out.zarr.restart.nc"}
     assert "Traceback" not in capfd.readouterr().err
-    with pytest.raises(InputError, match="option 'workers' is of a run that writes a file"):
+    with pytest.raises(InputError, match="option 'workers' is for a run that writes a file"):
         ailand_gt4py.run(bench.forcing, bench.model, workers=2)
 
 

@@ -157,14 +157,14 @@ def test_one_process_goes_on_alone_and_another_run_does_not(bench, whole, monkey
     error = capsys.readouterr().err.splitlines()[-1]
     assert "out.zarr.parts: cannot be resumed: --block-steps was '3', now it is '2'" in error
     assert bench.run(*OFTEN, "--resume", output="out.zarr") == 0
-    assert "resuming 3 parts, of which 16.1 % of the steps are made" in capsys.readouterr().err
+    assert "resuming 3 parts, 16.1 % of their steps are done" in capsys.readouterr().err
     same_as_whole(bench, whole, "out.zarr")
 
 
 def test_a_run_of_one_process_is_not_resumed_by_several(bench, whole, monkeypatch, capsys):
     interrupted(bench, monkeypatch)
     assert bench.run(*OFTEN, "--resume", "--workers", 2, output="out.zarr") == 2
-    assert "is of a run of one process; expected --resume without others" in capsys.readouterr().err
+    assert "belongs to a run of one process; expected --resume without other processes" in capsys.readouterr().err
     assert bench.run(*OFTEN, "--resume", output="out.zarr") == 0
     same_as_whole(bench, whole, "out.zarr")
 

@@ -259,8 +259,8 @@ def test_the_page_has_all_of_it(directory, own_configuration, tmp_path, monkeypa
     rows = [row.strip("| ").split(" | ") for row in sums if row.startswith(("| 1 of", "| all but"))]
     assert [row[:3] for row in rows] == [
         ["1 of those outside the box", "1", "0.1"],
-        ["all but the one left out", "0.5", "0.1"],
-        ["all but the one left out", "1", "0.1"],
+        ["all but the site left out", "0.5", "0.1"],
+        ["all but the site left out", "1", "0.1"],
     ]
     # The site in the box is left out with either of the others, these with the one that is left.
     assert [row[-1].split(" of ")[1] for row in rows] == ["8", "6", "6"]

@@ -46,7 +46,7 @@ def test_the_page_has_every_state_and_the_violations(tmp_path, monkeypatch, caps
     }
     assert set(rows) > {variable.name for variable in model.state}
     assert rows["change of"][2:] == ["ecLand, passage 1", "passage 1", "passage 2", "passage 3",
-                                     "largest of a column in the last"]  # fmt: skip
+                                     "largest of any column in the last"]  # fmt: skip
     with stability.open_source(data, model) as source:
         columns = stability.columns_of(source, model, np.dtype(np.float32))
     expected = stability.rms((columns.state[-1] - columns.state[0]).astype(np.float64))

@@ -445,7 +445,7 @@ def test_the_command_makes_a_model_file(tmp_path: Path, capsys: pytest.CaptureFi
         np.testing.assert_array_equal(stored.parameters[name], array)
         assert stored.parameters[name].dtype == array.dtype
     assert cli.main(["model", "import", str(path), "-o", str(tmp_path / "b.nc"), "--variables", str(target)]) == 2
-    assert "is given, expected nothing: a checkpoint of anemoi says it itself" in capsys.readouterr().err
+    assert "is given, expected nothing: a checkpoint of anemoi contains it" in capsys.readouterr().err
 
 
 def test_reading_takes_little_more_memory_than_the_weights(tmp_path: Path) -> None:

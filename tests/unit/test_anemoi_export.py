@@ -279,7 +279,7 @@ def test_what_anemoi_has_no_place_for_is_refused_by_name(make, message, tmp_path
 @pytest.mark.parametrize(
     ("make", "latitudes", "longitudes", "message"),
     [
-        (lambda: PLAIN, None, None, "is of certain columns, expected their latitudes and longitudes"),
+        (lambda: PLAIN, None, None, "has fixed columns, expected their latitudes and longitudes"),
         (lambda: PLAIN, WHERE[0], WHERE[1][:3], r"latitudes \(6,\) and longitudes \(3,\), expected \(n,\) of both"),
         (lambda: PLAIN, np.array([91.0]), np.array([0.0]), "expected degrees, -90 to 90"),
         (lambda: PLAIN, np.array([np.nan]), np.array([0.0]), "expected degrees, -90 to 90"),

@@ -480,7 +480,7 @@ def test_a_state_of_training_is_refused_as_such(tmp_path: Path) -> None:
 )
 def test_what_the_checkpoint_says_itself_is_not_given(tmp_path: Path, name: str, value: Any) -> None:
     path = write_checkpoint(tmp_path / "a.ckpt", *recipe(MADE))
-    with pytest.raises(InputError, match=f"'{name}' is given, expected nothing: a checkpoint of anemoi says it itself"):
+    with pytest.raises(InputError, match=f"'{name}' is given, expected nothing: a checkpoint of anemoi contains it"):
         import_checkpoint(path, **{name: value})
 
 

@@ -68,7 +68,7 @@ def test_everything_that_is_wrong_with_values_is_told(tmp_path: Path, capsys: py
     ]
     assert "2021-01-02T06:00 in column 1 (x = 101)" in found[3]
     assert "'clim_tvh' is 5.37 in column 0 (x = 100), expected a type, a whole number from 0 to 20" in printed.err
-    assert printed.err.rstrip().endswith("; 3 more are told above")
+    assert printed.err.rstrip().endswith("; 3 more are listed above")
 
 
 def changed_snow(tmp_path: Path) -> float:

@@ -180,9 +180,9 @@ def test_first_guesses_are_told_as_such() -> None:
     assert derive.sentences([FIRST_GUESSES[name] for name in ("stl4", "src")]) == [
         "Not in the file, first guess from stl3 and the annual wave of met_tair by damping and delay of the wave in "
         "the ground (Carslaw and Jaeger 1959; damping depth 2.2 m): stl4.",
-        "Not in the file, first guess by taking leaves and soil as dry: src.",
+        "Not in the file, first guess by assuming dry leaves and soil: src.",
     ]
     otherwise = FIRST_GUESSES["stl4"].otherwise
     assert otherwise is not None
     (line,) = derive.sentences([otherwise])
-    assert line.startswith("Not in the file, first guess from stl2 and stl3 by going on")
+    assert line.startswith("Not in the file, first guess from stl2 and stl3 by extrapolating")

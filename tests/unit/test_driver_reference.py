@@ -173,7 +173,7 @@ def test_values_that_cannot_be_are_not_compared(tmp_path: Path, caplog: pytest.L
         found = reference.read(0, N_TIMES)[:, :, reference.names.index("stl1")]
     np.testing.assert_array_equal(np.argwhere(np.isnan(found)), [[3, 2], [4, 2]])
     (record,) = caplog.records
-    assert "variable 'stl1' has values that cannot be, the first -9999 at 2021-01-01T18:00 in" in record.getMessage()
+    assert "variable 'stl1' has impossible values, the first -9999 at 2021-01-01T18:00 in" in record.getMessage()
 
 
 def test_public_store_is_a_reference_for_the_states(shared: Path) -> None:

@@ -56,7 +56,7 @@ def test_present_layout_of_the_climate_data_store(tmp_path: Path) -> None:
     assert "time" not in static.dataset.dims
     assert static.meanings == {}
     assert "met_tair from 't2m'" in " ".join(instant.notes)
-    assert "those at 2 m" in " ".join(instant.notes)
+    assert "are at 2 m" in " ".join(instant.notes)
     assert "sums over the step that ends at the label" in " ".join(accum.notes)
 
 

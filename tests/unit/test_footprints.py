@@ -235,7 +235,7 @@ def test_units_are_heeded(tmp_path):
 def test_interference_is_left_out_before_means_are_made(tmp_path, caplog):
     path = smap(tmp_path / "a.h5", np.tile(PASSED[0], 3), cell_tb_h_aft=[200.0, 1200.0, 260.0])
     np.testing.assert_allclose(read([path])["tbh"].values, [[200.0, 230.0, 260.0]])
-    assert "'tbh' has 1 values that cannot be, the first 1200" in caplog.text
+    assert "'tbh' has 1 impossible values, the first 1200" in caplog.text
 
 
 def test_observations_of_other_times_are_refused(tmp_path):

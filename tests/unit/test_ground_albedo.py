@@ -57,7 +57,7 @@ def test_it_is_that_of_windows_without_snow_through_the_year(name: str, units: s
     free = (month >= 3) & (month < 11)
     np.testing.assert_allclose(found[free, 0], expected[free, 0], atol=2e-3)
     assert found[:, 0].max() < 0.232
-    assert f"derived from fal where {name} tells of no snow" in note
+    assert f"derived from fal where {name} shows no snow" in note
     assert note.endswith("albedo_background.")
 
 

@@ -183,7 +183,7 @@ def test_convective_fraction_is_of_window_means_and_zero_where_dry() -> None:
 def test_without_convective_precipitation_its_fraction_is_zero_and_said() -> None:
     result = of_windows(fields(met_rainf=WEATHER["met_rainf"], met_snowf=WEATHER["met_snowf"]), MODEL)
     np.testing.assert_array_equal(value(result, "met_ctpf"), 0.0)
-    assert "first guess by taking all precipitation as large-scale (0): met_ctpf" in said(result)
+    assert "first guess by assuming large-scale precipitation only (0): met_ctpf" in said(result)
 
 
 def test_pressure_follows_from_elevation_only_where_there_is_none() -> None:
@@ -277,7 +277,7 @@ def test_gaps_of_the_long_wave_are_estimated_of_windows_where_labels_mean_someth
     assert found[2, 1] == pytest.approx(303.44, abs=0.01)
     once = of_windows(at_own_times(fields(**air), MODEL, estimates_longwave=True), MODEL, estimates_longwave=True)
     np.testing.assert_array_equal(value(once, "met_lwdown"), found)
-    assert said(once).count("met_lwdown: what is missing is estimated from") == 1
+    assert said(once).count("met_lwdown: missing values are estimated from") == 1
     assert np.isnan(value(of_windows(at_own_times(fields(**air), MODEL), MODEL), "met_lwdown")[2, 1])
 
 

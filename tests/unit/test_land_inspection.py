@@ -245,7 +245,7 @@ def test_parameters_and_first_guesses_follow_from_types_as_for_files(
         land = HOST.component(MODEL, MASK)
     for found, expected in ((land._columns.static, whole._columns.static), (land.state, whole.state)):
         np.testing.assert_allclose(found, expected, rtol=1e-13)
-    assert "Not in what the host gave, derived from clim_sotype by ecLand's van Genuchten parameters" in caplog.text
+    assert "Not given by the host, derived from clim_sotype by ecLand's van Genuchten parameters" in caplog.text
     assert "first guess from swvl3 by taking the third layer's: swvl4" in caplog.text
     del surface["static"]["clim_sotype"]
     with pytest.raises(InputError, match="clim_theta_cap: found no such static input, expected .* or clim_sotype"):

@@ -157,7 +157,7 @@ def test_values_that_cannot_be_are_left_out_and_said(tmp_path, caplog):
     found = read_observed([tmp_path / "changed.nc"], [WATER])
     assert found["swvl1"].count == 11
     assert np.isnan(found["swvl1"].values[3, 0])
-    assert "'obs_swvl1' has 1 values that cannot be" in caplog.text
+    assert "'obs_swvl1' has 1 impossible values" in caplog.text
 
 
 def test_a_file_without_prefix_has_observations_by_their_names(tmp_path):

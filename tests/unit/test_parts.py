@@ -159,7 +159,7 @@ def test_without_mpi4py_one_rank_says_so(forcing, capsys, monkeypatch):
 
 def test_a_damaged_plan_is_told(tmp_path):
     (tmp_path / "plan.json").write_text('{"format": "ailand_gt4py parts 1"}')
-    with pytest.raises(InputError, match=r"plan\.json: cannot be read .* --overwrite starts anew"):
+    with pytest.raises(InputError, match=r"plan\.json: cannot be read .* --overwrite starts over"):
         PartsDirectory(tmp_path).plan()
 
 

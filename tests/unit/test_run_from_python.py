@@ -92,7 +92,7 @@ def test_what_does_not_go_together_is_refused(bench: Bench, tmp_path: Path, monk
     data = xr.load_dataset(bench.forcing)
     with pytest.raises(InputError, match="output: given with a data set or model in memory, expected files"):
         ailand_gt4py.run(data, output=tmp_path / "a.nc")
-    with pytest.raises(InputError, match="option 'plot' is of a run that writes a file, expected output= beside it"):
+    with pytest.raises(InputError, match="option 'plot' is for a run that writes a file, expected output= as well"):
         ailand_gt4py.run(data, plot="a.png")
     with pytest.raises(InputError, match="option 'spinup' is unknown; did you mean 'spin_up'"):
         ailand_gt4py.run(data, spinup=2)

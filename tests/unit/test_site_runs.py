@@ -87,10 +87,10 @@ def test_a_table_alone_and_with_a_file_of_the_site(tmp_path: Path) -> None:
 
 
 def test_what_a_tower_does_not_tell_is_refused_by_the_option_that_helps(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not tell where the site is; expected --site"):
+    with pytest.raises(InputError, match="does not give the location of the site; expected --site"):
         open_source(table(tmp_path / "a.csv"), MODEL)
     with pytest.raises(
-        InputError, match=r"does not tell the vegetation of the site; expected --land-cover CLASS \(IGBP"
+        InputError, match=r"does not give the vegetation of the site; expected --land-cover CLASS \(IGBP"
     ):
         open_source(table(tmp_path / "b.csv"), MODEL, reading=Reading(site=Site(LATITUDE, LONGITUDE)))
     dark = table(tmp_path / "c.csv", without=("LW_IN_F",))
@@ -238,7 +238,7 @@ def test_gaps_of_the_long_wave_are_estimated_where_asked_for(tmp_path: Path) -> 
         assert not any("is estimated" in line for line in source.history)
     with open_source(table(tmp_path / "gaps.csv", LW_IN_F=gaps), MODEL, reading=estimate) as source:
         filled = forcing(source)["met_lwdown"].copy()
-        said = f"met_lwdown: what is missing is estimated, 15 of {len(gaps)} values, from met_tair and"
+        said = f"met_lwdown: missing values are estimated, 15 of {len(gaps)} values, from met_tair and"
         assert any(line.startswith(said) and line.endswith("the rest is as measured.") for line in source.history)
         assert any("Cloud cover from the short wave" in line for line in source.history)
     differs = np.flatnonzero(~np.isclose(filled, whole, rtol=1e-6))

@@ -132,7 +132,7 @@ def test_a_state_that_a_file_has_is_taken_only_where_it_is_asked_for() -> None:
         history = "\n".join(source.history)
     asked = "State at the start, as asked for, whatever the file has, first guess"
     assert f"{asked} from the mean of met_tair by taking that of the first 30 days" in history
-    assert f"{asked} by taking the ground as free of snow: snowc, sd." in history
+    assert f"{asked} by assuming no snow: snowc, sd." in history
     assert "--spin-up N" in history
 
 

@@ -144,7 +144,7 @@ def test_missing_values(tmp_path: Path) -> None:
 
 def test_the_location_is_told_or_refused(tmp_path: Path) -> None:
     path = table(tmp_path / "FLX.csv")
-    with pytest.raises(UnknownSiteError, match="does not tell where the site is; expected --site LAT,LON"):
+    with pytest.raises(UnknownSiteError, match="does not give the location of the site; expected --site LAT,LON"):
         read(path)
     other = read(plumber2(tmp_path / "Met.nc", MET), site=Site(50.4, 7.8))
     assert values(other, "lat") == 50.4

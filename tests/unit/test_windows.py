@@ -243,7 +243,7 @@ def test_fluxes_of_unknown_resets_are_left_out():
 def test_ends_are_left_off_and_said():
     result = to_windows(fields({"met_tair": (numbers(30), "K")}, hours(30, 4), met_tair=Meaning("mean")), request())
     assert list(result.dataset.time.values) == list(hours(24, 6)[::6])
-    assert "Left off, as it fills no window of 6 h: 2020-06-01T04:00 to 2020-06-01T06:00 and" in result.notes[-1]
+    assert "Left out, as it fills no window of 6 h: 2020-06-01T04:00 to 2020-06-01T06:00 and" in result.notes[-1]
 
 
 def test_the_start_that_is_asked_for_begins_a_window():

@@ -89,6 +89,6 @@ def lines(found: Sequence[Consistency], chi_square: float) -> list[str]:
     names = ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH")
     return [
         f"Chi-square of the departures over their number: {chi_square:.3f}",
-        "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
+        "Departures used, and error standard deviations after Desroziers et al. 2005 against those assumed",
         *aligned(names, rows, left=1, indent=2),
     ]

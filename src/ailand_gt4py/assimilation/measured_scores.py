@@ -152,7 +152,7 @@ def text(scores: MeasuredScores) -> str:
     )  # fmt: skip
     return "\n".join(
         [
-            "RMSE against what was measured, over all columns",
+            "RMSE against measurements, over all columns",
             *aligned(titles, rows, left=3, indent=2),
             "",
             *lines(scores.consistency, scores.chi_square),

@@ -82,8 +82,8 @@ def _add_windows(data: xr.Dataset, result: CycleResult) -> None:
     over = ("window", "x")
     for attribute, words in (
         ("increment", "analysis increment of"),
-        ("background_spread", "standard deviation of the background error, as believed, of"),
-        ("analysis_spread", "standard deviation of the analysis error, as believed, of"),
+        ("background_spread", "assumed standard deviation of the background error of"),
+        ("analysis_spread", "assumed standard deviation of the analysis error of"),
     ):
         values = _single(of_windows(attribute))
         for number, name in enumerate(result.control.names):

@@ -111,7 +111,7 @@ def text(scores: TwinScores) -> str:
             f"  snow-free: {free} columns without snow or frost in the period; all: {every} columns",
             *table(("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"), rows),
             "",
-            "Standard deviation that the filter believes, root mean square over all columns",
+            "Standard deviation assumed by the filter, root mean square over all columns",
             *table(("control", "first background", "first analysis", "last background", "last analysis"), spread),
             "",
             *lines(scores.consistency, scores.chi_square),

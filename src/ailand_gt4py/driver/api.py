@@ -68,7 +68,7 @@ def run(
         return files.run(of_files, model=model, output=output, **options)
     for_files = sorted(set(options) & (set(RunOptions.model_fields) - set(DatasetOptions.model_fields)))
     if for_files:
-        raise InputError(f"option '{for_files[0]}' is of a run that writes a file, expected output= beside it")
+        raise InputError(f"option '{for_files[0]}' is for a run that writes a file, expected output= as well")
     in_memory = model if isinstance(model, Model) else None
     checked = DatasetOptions(model=None if model is None or isinstance(model, Model) else Path(model), **options)
     return _in_memory(inputs, checked, in_memory or read_model(checked.model))

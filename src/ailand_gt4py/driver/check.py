@@ -60,13 +60,13 @@ def check(
             of_reference = Reading(reading.convention if reference == paths else None)
             yield from _indented(check_reference(reference, compared(model), source, of_reference))
         counters = _count(source, model, quiet)
-        yield from _listed("short wave beyond the sun's, used as it is", source.remarks[:1])
+        yield from _listed("short wave above that of the sun, used as it is", source.remarks[:1])
         outside = [sentence for counter in counters for sentence in counter.sentences()]
         yield from _listed("forcing, static fields and first state outside the training range", outside)
         yield from _listed("contradictions that were decided", contradictions(source.history))
         yield from _listed("impossible or missing", problems)
     if problems:
-        others = f"; {len(problems) - 1} more are told above" if problems[1:] else ""
+        others = f"; {len(problems) - 1} more are listed above" if problems[1:] else ""
         raise InputError(f"{problems[0]}{others}")
     yield "A run would take this."
 

@@ -78,9 +78,9 @@ class DaskWorkers:
         found = set(self._client.nthreads())
         self._seen = time.monotonic() if found else self._seen
         if time.monotonic() - self._seen > WAIT_SECONDS:
-            raise RunError(f"Dask has had no worker for {WAIT_SECONDS} s, expected at least one")
+            raise RunError(f"no Dask worker was available for {WAIT_SECONDS} s, expected at least one")
         for lost in sorted(self._known - found):
-            logger.warning("worker %s was lost; its part goes on from its last checkpoint on another", lost)
+            logger.warning("worker %s was lost; another worker continues its part from the last checkpoint", lost)
         self._known = found
 
 

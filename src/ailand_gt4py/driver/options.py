@@ -389,7 +389,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         unfinished = next((path for path in (partial, self.spin_up_path, self.parts_path) if path.exists()), None)
         if unfinished is not None and not (self.resume or self.overwrite):
             raise InputError(
-                f"{unfinished}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
+                f"{unfinished}: an unfinished run; expected --resume to continue it, or --overwrite to start over"
             )
         # The restart file and the figure of a run that is resumed at its very end may be its own.
         unnamed = self.restart_out_path if self.restart_out is None and not is_resumed else None

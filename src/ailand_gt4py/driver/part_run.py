@@ -235,7 +235,7 @@ def standing(directory: PartsDirectory, number: int, model: ModelVariables) -> t
     point = restarts.read_restart(path if path.is_file() else directory.start(number), model)
     found: Any = point.extra.get("next_step")
     if not isinstance(found, int):
-        raise InputError(f"{path}: found the next step '{found}', expected a number; --overwrite starts anew")
+        raise InputError(f"{path}: found the next step '{found}', expected a number; --overwrite starts over")
     return point, found
 
 

@@ -205,7 +205,7 @@ class PartsDirectory:
             return found["identity"], tuple(found["longest"]), parts
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{self.path / _PLAN}: cannot be read ({error}); expected the plan of a run; --overwrite starts anew"
+                f"{self.path / _PLAN}: cannot be read ({error}); expected the plan of a run; --overwrite starts over"
             ) from error
 
     # ------------------------------------------------------------------ on the way

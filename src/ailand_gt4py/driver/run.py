@@ -115,8 +115,8 @@ def _check_team(options: RunOptions, ranks: Ranks | None, is_resumed: bool) -> N
         require_distributed()
     if (ranks is not None or is_dask) and is_resumed and not options.parts_path.exists():
         raise InputError(
-            f"{options.checkpoint_path}: is of a run of one process; expected --resume without others, or --overwrite "
-            "to start anew"
+            f"{options.checkpoint_path}: belongs to a run of one process; expected --resume without other "
+            "processes, or --overwrite to start over"
         )
 
 
@@ -200,7 +200,7 @@ def _starting_point(inputs: Inputs, options: PeriodOptions, model: Model) -> Res
     if options.start is None and restart.valid_time != times[0] and restart.forcing != paths[0].name:
         raise InputError(
             f"{path}: is of a run on '{restart.forcing}', and {names} begins at {first}; "
-            f"expected --start {valid} if the run is to begin there"
+            f"expected --start {valid} if the run should begin there"
         )
     return restart
 
@@ -254,7 +254,7 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
         "the forcing file": "; ".join(map(restarts.file_identity, expanded(options.forcing))),
         "--convention": str(options.convention),
         "the part of the grid": f"{options.box} {options.points}",
-        "what is told of the site": f"{options.of_site}",
+        "the options that describe the site": f"{options.of_site}",
         "--initial-state": options.initial_state,
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,

@@ -169,7 +169,7 @@ class SharedRun:
         restarts.check_identity(self._directory.path, identity, self.identity)
         self.layout = dataclasses.replace(self.layout, longest=longest)
         n_steps, n_columns = self.layout.shape
-        logger.info("resuming %d parts, of which %.3g %% of the steps are made", len(self._parts),
+        logger.info("resuming %d parts, %.3g %% of their steps are done", len(self._parts),
                     100.0 * self._n_made() / (n_steps * n_columns))  # fmt: skip
 
     def _n_made(self) -> int:

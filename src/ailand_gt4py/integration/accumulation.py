@@ -175,7 +175,7 @@ class Accumulation:
         time = self._first_time + int(samples[position]) * self._clock.host_step
         where = self._where(int(columns[position]), int(counts[position]), time)
         found = f"{self._variables[position].name}: found a number that is impossible or not finite at {where}"
-        return self._reported_problem or f"{found}, expected what can be"
+        return self._reported_problem or f"{found}, expected possible values"
 
 
 def _shown(value: float, variable: Variable) -> str:

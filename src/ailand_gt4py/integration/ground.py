@@ -46,7 +46,7 @@ class GroundColumns:
         self._derived: list[Derivation] = []
         self.static = self._columns(ground.static, model.static, "static input", dtype)
         self.state = self._columns(ground.initial_state, model.state, "initial state", dtype)
-        for sentence in sentences(self._derived, "Not in what the host gave"):
+        for sentence in sentences(self._derived, "Not given by the host"):
             logger.info(sentence)
 
     def _columns(

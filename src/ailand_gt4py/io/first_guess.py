@@ -72,7 +72,7 @@ FIRST_GUESSES: dict[str, Derivation] = {
                 "stl4",
                 ("stl2", "stl3"),
                 lambda inputs, what: inputs["stl3"] + (inputs["stl3"] - inputs["stl2"]),
-                "going on from the second layer over the third, there being no whole year of met_tair",
+                "extrapolating from the second layer through the third, as there is no whole year of met_tair",
             ),
         ),
         _Guess(
@@ -93,7 +93,7 @@ FIRST_GUESSES: dict[str, Derivation] = {
             lambda inputs, what: snow.albedo(inputs["sd"]),
             f"taking {MIDDLE_SNOW_ALBEDO:g}, and {_NONE['asn']:g} (new snow's) where there is no snow",
         ),
-        _Guess("src", (), lambda inputs, what: np.zeros(1), "taking leaves and soil as dry"),
+        _Guess("src", (), lambda inputs, what: np.zeros(1), "assuming dry leaves and soil"),
     )
 }
 
@@ -123,11 +123,11 @@ def _soil_water(*precipitation: str) -> Function:
 
 
 def _without_snow(name: str) -> Derivation:
-    return _Guess(name, (), lambda inputs, what: np.full(1, _NONE.get(name, 0.0)), "taking the ground as free of snow")
+    return _Guess(name, (), lambda inputs, what: np.full(1, _NONE.get(name, 0.0)), "assuming no snow")
 
 
 _BUDYKO = (
-    "taking of the water that plants can take the part that precipitation is of what the net radiation, "
+    "scaling plant-available water with the ratio of precipitation to what the net radiation, "
     f"{NET_PART:g} of the short wave, could evaporate (Budyko 1974, Climate and Life; over a year at most)"
 )
 #: Name of the variable -> how it is guessed of the climate in a file, the best way first.
@@ -144,7 +144,7 @@ FROM_CLIMATE: dict[str, tuple[Derivation, ...]] = {
                     f"stl{layer}",
                     (),
                     lambda inputs, what: inputs[mean_key("met_tair")],
-                    f"taking that of the first {DAYS} days, there being no whole year of met_tair",
+                    f"taking that of the first {DAYS} days, as there is no whole year of met_tair",
                     means=("met_tair",),
                     mean_days=DAYS,
                 ),
@@ -170,8 +170,8 @@ FROM_CLIMATE: dict[str, tuple[Derivation, ...]] = {
 
 #: Said of a state that is guessed of the climate.
 FORGOTTEN = (
-    "A first guess of the soil is forgotten over months, of its deepest layer over years: --spin-up N, or a start "
-    "before the period that is wanted, is recommended."
+    "The soil forgets a first guess over months, its deepest layer over years: --spin-up N, or an earlier start, is "
+    "recommended."
 )
 
 #: Whether the state is guessed of the climate: never, where a file lacks it, or all of it.

@@ -44,7 +44,7 @@ def completed(fields: Fields, model: ModelVariables) -> Fields:
     climatology = xr.DataArray(months, dims=(MONTH, COLUMN), attrs=attributes)
     values = at_times(climatology, times).astype(np.float32)
     note = (
-        f"Not in the input, derived from {TOTAL} where {snow} tells of no snow, by calendar month, linear between the "
+        f"Not in the input, derived from {TOTAL} where {snow} shows no snow, by calendar month, linear between the "
         f"middles of the months: {NAME}."
     )
     if not known.all():

@@ -107,7 +107,7 @@ class _Work:
     def _estimate_gaps(self, name: str) -> list[str]:
         """Estimate what is missing of a variable that the input has; a sentence where that may be anything."""
         way, array = self._way(name), self._fields.dataset.get(name)
-        begin = f"{name}: what is missing is estimated"
+        begin = f"{name}: missing values are estimated"
         done = any(note.startswith(begin) for note in self._fields.notes)
         if done or way is None or array is None or TIME not in array.dims:
             return []

@@ -169,7 +169,7 @@ def read_run(path: Path) -> SiteRun:
         what = f"{path}: variable 'time'"
         calendar = time_labels.calendar_of(dataset["time"].attrs, what)
         if calendar != STANDARD:
-            raise InputError(f"{what} has the calendar '{calendar}', expected '{STANDARD}', as of what was observed")
+            raise InputError(f"{what} has the calendar '{calendar}', expected '{STANDARD}', as in the observations")
         times = time_labels.decoded(dataset["time"], what)
         steps = np.diff(times)
         if not len(steps) or (steps != steps[0]).any():

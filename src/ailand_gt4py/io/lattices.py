@@ -224,7 +224,7 @@ def _degrees(fields: Fields, name: str) -> xr.Variable:
     if TIME in variable.dims:
         first = variable.isel({TIME: 0})
         if not bool((((variable == first) | (variable != variable)).all()).values):
-            raise InputError(f"{fields.what(name)} changes in time, expected cells that stay where they are")
+            raise InputError(f"{fields.what(name)} changes in time, expected cells with fixed locations")
         variable = first
     values = straight.apply(np.asarray(variable.values, dtype=np.float64))
     return xr.Variable(variable.dims, values, {**variable.attrs, "units": CATALOGUE[name].units})

@@ -206,7 +206,7 @@ class Inspector:
     def _remark(self, text: str) -> None:
         """Tell once of values of a kind that are used all the same."""
         if not self.remarks:
-            logger.warning("%s; used as they are, and no more is told of such values", text)
+            logger.warning("%s; used as they are; further values of this kind are not reported", text)
         self.remarks.append(text)
 
     def _beyond_the_sun(
@@ -222,7 +222,7 @@ class Inspector:
         row, column = found[0]
         limit = float(self.sunlight.at(times[row], np.array([column]))[0])
         expected = (
-            f"expected at most {limit:.3g} W m-2, which the sun gives above the atmosphere then (times may not be UTC, "
-            "or labels of other windows)"
+            f"expected at most {limit:.3g} W m-2, which the sun gives at the top of the atmosphere then (times may "
+            "not be UTC, or labels of other windows)"
         )
         return found[0], len(found), expected

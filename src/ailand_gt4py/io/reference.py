@@ -138,7 +138,7 @@ class Reference(BlockReader):
             row, column = np.argwhere(values_there)[0]
             value, time = float(values[row, column]), time_text(self.times[start + row], self._file.calendar)
             logger.warning(
-                "%s has values that cannot be, the first %g at %s in column %d, %s; they are left out",
+                "%s has impossible values, the first %g at %s in column %d, %s; they are left out",
                 self._file.what(self._sources[index].own_name), value, time, column, expectation(variable, value),
             )  # fmt: skip
         values[wrong] = np.nan

@@ -205,7 +205,7 @@ def next_step(path: Path, checkpoint: Restart, times: Values) -> int:
         raise InputError(
             f"{path}: next step {checkpoint.extra.get('next_step')} at "
             f"{time_text(checkpoint.valid_time, checkpoint.calendar)}, expected that of one of the run's labels; "
-            "--overwrite starts anew"
+            "--overwrite starts over"
         )
     return int(found[0])
 
@@ -235,5 +235,5 @@ def check_identity(path: Path, found: Mapping[str, str], expected: Mapping[str, 
         if found.get(name) != expected.get(name):
             raise InputError(
                 f"{path}: cannot be resumed: {name} was '{found.get(name)}', now it is '{expected.get(name)}'; "
-                "expected the same, or --overwrite to start anew"
+                "expected the same, or --overwrite to start over"
             )

@@ -196,7 +196,7 @@ def _require_fitting(one: Series, step: np.timedelta64) -> None:
         resets = one.reset_interval
         if resets % one.distance or DAY % resets or not is_reset(one.times, one.distance, one.meaning.reset_at).all():
             raise InputError(
-                f"{one.what} is accumulated and begins anew each {step_text(resets)} from "
+                f"{one.what} is accumulated and restarts every {step_text(resets)} from "
                 f"{one.meaning.reset_at // HOUR:02d} UTC, but has the times "
                 f"{one.text(one.times[0])}, {step_text(one.distance)} apart; expected the times of the resets"
             )

@@ -20,7 +20,7 @@ from ailand_gt4py.io.naming import named
 from ailand_gt4py.io.site import Site
 
 HALF_HOUR = np.timedelta64(1800, "s")
-HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
+HEIGHT_NOTE = "Temperature, humidity and wind are taken as measured at 10 m above ground, whatever their actual height."
 #: Begins the sentence on observations that nobody made.
 FILLED = "Observations that are filled in"
 CLOUD_NOTE = (
@@ -58,7 +58,7 @@ def site_fields(
     """
     for dimension, size in dataset.sizes.items():
         if size > 1 and dimension != TIME and any(dimension in dataset[one].dims for one in sunny if one in dataset):
-            raise InputError(f"{path}: has {size} sites along '{dimension}', expected one: each has a clock of its own")
+            raise InputError(f"{path}: has {size} sites along '{dimension}', expected one: each has its own local time")
     # Locations that are coordinates would be dropped with their dimensions.
     single = dataset.reset_coords().squeeze(
         [name for name, size in dataset.sizes.items() if size == 1 and name != TIME], drop=True
@@ -120,8 +120,8 @@ def _location(fields: Fields, site: Site) -> tuple[float, float, list[str]]:
         return *site.nearby, [f"Location of {fields.path.name}: {site.nearby[0]:g}, {site.nearby[1]:g}, as beside it."]
     if both[0] is None or both[1] is None:
         raise UnknownSiteError(
-            f"{fields.path}: does not tell where the site is; expected --site LAT,LON[,ELEVATION], or a file of one "
-            "column beside it that has lat and lon"
+            f"{fields.path}: does not give the location of the site; expected --site LAT,LON[,ELEVATION], or a file of "
+            "one column beside it that has lat and lon"
         )
     location = (both[0], both[1])
     if all(one is None or other is None or abs(one - other) <= 0.01 for one, other in zip(told, own, strict=True)):

@@ -63,7 +63,7 @@ def _require_told(fields: Fields, model: ModelVariables, site: Site) -> None:
     if {"clim_tvl", "clim_tvh"} & missing and "igbp_class" not in fields.dataset:
         classes = ", ".join(one.short for one in CLASSES.values())
         raise InputError(
-            f"{fields.path}: does not tell the vegetation of the site; expected --land-cover CLASS (IGBP: {classes}), "
+            f"{fields.path}: does not give the vegetation of the site; expected --land-cover CLASS (IGBP: {classes}), "
             "or a file of the site beside it with types and covers (clim_tvl, clim_cvl, ...)"
         )
     if "met_lwdown" in missing and not site.estimates_longwave:
@@ -113,6 +113,6 @@ def _ground(fields: Fields) -> list[tuple[dict[str, float | Values], str]]:
     """What else does not change in time, and why."""
     guesses: list[tuple[dict[str, float | Values], str]] = [({"clim_clake": 0.0}, "no lake")]
     if "clim_theta_sat" not in fields.dataset:
-        soil = f"{soil_tables.SOILS[SOIL_TYPE].name} soil (--soil-type tells another)"
+        soil = f"{soil_tables.SOILS[SOIL_TYPE].name} soil (--soil-type gives another)"
         guesses.append(({"clim_sotype": float(SOIL_TYPE)}, soil))
     return guesses

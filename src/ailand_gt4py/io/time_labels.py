@@ -106,11 +106,11 @@ def sentences(variable: xr.DataArray, times: Values, what: str) -> list[str]:
         if digits > 1e-3:
             whole = next((one for one in _WHOLE if not (seconds % one).any()), None)
             taken = f"taken as multiples of {whole} s" if whole else "taken as they are"
-            lines.append(f"Time labels are float32 in '{unit}', which tells them to {digits:.2g} s; {taken}.")
+            lines.append(f"Time labels are float32 in '{unit}', which resolves them to {digits:.2g} s; {taken}.")
     calendar = calendar_of(variable.attrs, what)
     if calendar != STANDARD:
         lines.append(
-            f"Time labels are in the calendar '{calendar}', which is kept; the sun goes by the day of its year."
+            f"Time labels are in the calendar '{calendar}', which is kept; the sun follows the day of its year."
         )
     return lines
 

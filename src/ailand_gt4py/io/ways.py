@@ -130,7 +130,7 @@ def _constant(name: str, value: float, how: str, *unless: str) -> Way:
 
 _MAGNUS = "the saturation vapour pressure over water (IFS documentation, part IV, chapter 12)"
 _DEFINITION = f"definition (molar mass of water over that of air {humidity.EPSILON})"
-_SPEED_ALONE = "taking the wind for eastward, its direction not being known"
+_SPEED_ALONE = "assuming eastward wind, as its direction is not known"
 _E, _T, _P, _RAIN = "met_vapour_pressure", "met_tair", "met_psurf", "met_precipitation"
 
 _ALL = (
@@ -194,12 +194,12 @@ _ALL = (
         "division of means over the windows, 0 where it is dry",
         of_windows=True,
     ),
-    _constant("met_ctpf", 0.0, "taking all precipitation as large-scale (0)", "met_convective_precipitation"),
+    _constant("met_ctpf", 0.0, "assuming large-scale precipitation only (0)", "met_convective_precipitation"),
     # ERA5 tells neither.
-    _constant("clim_cu", 0.0, "taking all ground to be without towns, which cover less than a hundredth of the land"),
-    _constant("clim_ctype", C3, "taking C3 plants (3) for all low vegetation, as most of it is"),
+    _constant("clim_cu", 0.0, "assuming no urban areas, which cover less than a hundredth of the land"),
+    _constant("clim_ctype", C3, "assuming C3 plants (3) for all low vegetation, as most of it is"),
     # ERA5-Land does not tell this; ERA5 does.
-    _constant("clim_sdor", ROLLING, f"taking {ROLLING:g} m, gently rolling land; ERA5 has it"),
+    _constant("clim_sdor", ROLLING, f"taking {ROLLING:g} m, gently rolling land; ERA5 has the field"),
     *(
         Way(
             name,

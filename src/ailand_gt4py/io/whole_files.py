@@ -82,7 +82,7 @@ def write_figure(path: Path, draw: Callable[[], Any], resolution: int = RESOLUTI
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        logger.error("%s: the figure cannot be drawn (%s); all else is done", path, reason, exc_info=True)
+        logger.error("%s: the figure cannot be drawn (%s); everything else is done", path, reason, exc_info=True)
         return
     with whole_file(path, "writing the figure") as temporary:
         temporary.write_bytes(stream.getvalue())

@@ -305,4 +305,4 @@ def _left_off(series: Sequence[Series], windows: Values, step: np.timedelta64) -
         for start, stop in ((begin, windows[0]), (windows[-1] + step, end))
         if start < stop
     ]
-    return [f"Left off, as it fills no window of {step_text(step)}: {' and '.join(parts)}."] if parts else []
+    return [f"Left out, as it fills no window of {step_text(step)}: {' and '.join(parts)}."] if parts else []

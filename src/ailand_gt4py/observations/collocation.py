@@ -203,7 +203,7 @@ def _possible(one: Footprints, paths: Sequence[Path]) -> Values:
         if wrong.any():
             at = int(np.argmax(wrong))
             logger.warning(
-                "%s: '%s' has %d values that cannot be, the first %g in %s, %s; they are left out",
+                "%s: '%s' has %d impossible values, the first %g in %s, %s; they are left out",
                 _named(paths), name, int(wrong.sum()), values[at], _where(one, at), expectation(variable, values[at]),
             )  # fmt: skip
     return found

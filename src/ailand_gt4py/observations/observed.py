@@ -338,7 +338,7 @@ def _observed(
         row, column = np.argwhere(wrong)[0]
         value = float(values[row, column])
         logger.warning(
-            "%s: '%s' has %d values that cannot be, the first %g at %s in column %d, %s; they are left out",
+            "%s: '%s' has %d impossible values, the first %g at %s in column %d, %s; they are left out",
             file.path, own_name, int(wrong.sum()), value, time_text(times[row]), column, expectation(variable, value),
         )  # fmt: skip
         values = np.where(wrong, np.nan, values)

@@ -87,7 +87,7 @@ def read_windows(
             data.history += (f"{count} columns are at the {at_points.size} points that are left out",)
         for number, (source, columns) in enumerate(zip(sources, taken, strict=True)):
             guessed = (
-                f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"
+                f"{name} is missing: not learnt; guessed at the start of rollouts by {FIRST_GUESSES[name].how}"
                 for name in source.lacking
             )
             data.history += tuple(f"{Path(source.path).name}: {line}" for line in (*source.history, *guessed))

@@ -94,7 +94,7 @@ def read_diagnostics(
             if variable.name in wanted.errors:
                 error[...] = np.where(np.isnan(error), wanted.errors[variable.name], error)
             is_observed[own, positions[k]] = True
-            data.history += (f"{name}: {variable.name} is what was observed, in {what}",)
+            data.history += (f"{name}: {variable.name} is observed, in {what}",)
     lacking = [one.name for one, k in zip(chosen, positions, strict=True) if not is_observed[:, k].any()]
     if lacking:
         raise InputError(

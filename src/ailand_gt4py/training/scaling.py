@@ -201,8 +201,8 @@ def measured_variability(data: WindowData, scaling: Scaling, columns: Values | N
     """
     if not data.state_known[slice(None) if columns is None else columns].any():
         raise InputError(
-            "option 'data.only_observed': no state is known to learn from, and the model that training begins with "
-            "does not tell how much states vary; expected a source whose states are learnt, or a newer model file"
+            "option 'data.only_observed': no state is known to learn from, and the initial model does not "
+            "contain the variability of the states; expected a source whose states are learnt, or a newer model file"
         )
     longest = int(data.n_windows[slice(None) if columns is None else columns].max())
     lags = 2 ** np.arange(int(math.log2(max(longest // 2, 1))) + 1)

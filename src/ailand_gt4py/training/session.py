@@ -62,7 +62,7 @@ def train(
         data, validator = _prepared(configuration, windows, *split, beginning, report)
         trainer = Trainer(configuration, data, validator, report, beginning)
         if beginning is not None:
-            report(f"beginning with the weights of {run.start_from}")
+            report(f"starting from the weights of {run.start_from}")
         if resume:
             trainer.resume()
             report(f"continuing from iteration {trainer.iteration}")
@@ -73,7 +73,7 @@ def train(
             report(line)
         network, iteration = trainer.chosen
         if validator is not None:
-            report(f"the network of iteration {iteration} did best on the validation columns")
+            report(f"the network of iteration {iteration} was best on the validation columns")
             for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
     beside = configuration.data.observation_files(files[0].parent).values()

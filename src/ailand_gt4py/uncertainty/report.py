@@ -88,7 +88,7 @@ def table(model: Model, period: Period, linear: Propagation) -> str:
     return "\n".join(
         [
             *aligned(titles, cells, left=2),
-            "Standard deviations of errors to first order (root mean squares over columns) after some days, and parts",
-            "of their variance after the last of these by where they come from.",
+            "Standard deviations of errors to first order (root mean squares over columns) after some days, and shares",
+            "of their variance after the last of these by source.",
         ]
     )

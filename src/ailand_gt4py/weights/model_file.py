@@ -307,7 +307,7 @@ def _default() -> contextlib.AbstractContextManager[Path]:
     if not resource.is_file():
         raise InputError(
             f"the default model '{DEFAULT_MODEL}' is missing in this installation of ailand_gt4py; "
-            "expected it in the package, give a model file or install the package anew"
+            "expected it in the package, give a model file or reinstall the package"
         )
     return importlib.resources.as_file(resource)
 

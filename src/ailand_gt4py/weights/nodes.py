@@ -65,7 +65,7 @@ def _nodes_of(node_latitudes: Values, node_longitudes: Values, latitude: Values,
         if not near.size:
             raise InputError(
                 f"column {column} is at {latitude[column]:.4f} N, {longitude[column]:.4f} E, expected one of the "
-                f"{len(node_latitudes)} columns that the model is tied to, of which it has learnt numbers"
+                f"{len(node_latitudes)} columns that the model is tied to and has parameters for"
             )
         result[column] = near[0]
     return result

@@ -96,7 +96,7 @@ def test_codes_for_missing_values_that_no_attribute_names_are_no_fluxes(tmp_path
     with caplog.at_level(logging.WARNING):
         found = read_observed([path], FLUXES)
     assert set(found) == {"sshf"}
-    assert "'slhf' has 144 values that cannot be, the first 9999" in caplog.text
+    assert "'slhf' has 144 impossible values, the first 9999" in caplog.text
     assert f"{path}: observations of 'slhf': has no value at any time; it is left out" in caplog.text
 
 

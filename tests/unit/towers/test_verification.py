@@ -150,7 +150,7 @@ def test_daily_means_of_a_local_clock_are_compared_with_the_hours_of_the_run(dai
     differences = np.abs(sshf.models[verification.EMULATOR] - sshf.observed)
     known = np.isfinite(differences) & np.isfinite(sshf.errors)
     assert sshf.within_errors[verification.EMULATOR] == (differences <= 3.0)[known].mean() < 1.0
-    assert "sshf, slhf: means over 24 h, of models over the same hours" in study.text()
+    assert "sshf, slhf: means over 24 h, for models over the same hours" in study.text()
     assert study.data()["window_hours"] == {"sshf": 24.0, "slhf": 24.0}
     hours, _ = sshf.cycle("hour")
     assert hours.tolist() == [22]

@@ -61,7 +61,7 @@ def test_a_tower_without_states_is_compared_with_what_was_observed(folder, tmp_p
         assert scores[name]["emulator"] == pytest.approx(expected._asdict(), rel=1e-4)
     page = (tmp_path / "out.html").read_text()
     assert "Against observations" in page
-    assert "Range of the training" in page
+    assert "Training range" in page
     assert "Skill by lead time" not in page + (tmp_path / "out.md").read_text()
     assert (tmp_path / "out.png").stat().st_size > 10_000
 
@@ -107,7 +107,7 @@ def test_benchmarks_learn_at_pairs_of_files(tmp_path, capsys):
     assert set(scores["sshf"]) == {"emulator", "1lin", "3km27"}
     assert scores["sshf"]["1lin"]["rmse"] < 1e-2
     assert scores["slhf"]["1lin"]["nme"] < 1e-3
-    assert "Benchmarks were learnt at other sites." in capsys.readouterr().out
+    assert "Benchmarks were trained at other sites." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

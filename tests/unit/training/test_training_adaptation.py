@@ -177,7 +177,7 @@ def test_observations_take_the_place_of_a_diagnostic(tmp_path):
     # A flux with the label of its window, what is at the window's end with the next one.
     np.testing.assert_array_equal(by_source[1][..., sshf], observed[:19].T.astype("f4"))
     np.testing.assert_array_equal(by_source[1][..., t2m], (np.arange(60.0).reshape(20, 3) + 250.0)[1:].T.astype("f4"))
-    assert any("observed.nc: sshf is what was observed, in 56 of 60 windows" in line for line in found.history)
+    assert any("observed.nc: sshf is observed, in 56 of 60 windows" in line for line in found.history)
     statistics = measure(found, DEFAULT)
     assert np.isfinite([one.normalisation.std for one in statistics.diagnostics]).all()
 

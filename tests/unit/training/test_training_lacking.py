@@ -53,7 +53,7 @@ def test_what_is_lacking_is_guessed_and_said(paths, data):
     assert np.all(guessed[:2] == np.float32(0.85))
     assert set(np.unique(guessed[2:])) == {np.float32(0.675), np.float32(0.85)}  # there, but for days without
     (told,) = (line for line in data.history if "asn" in line)
-    assert told.startswith("lacking.nc: asn is not there: not learnt, where runs begin guessed by taking 0.675")
+    assert told.startswith("lacking.nc: asn is missing: not learnt; guessed at the start of rollouts by taking 0.675")
     with pytest.raises(InputError, match=r"lacking\.nc.*missing: asn"):
         read_windows(paths, DEFAULT)
 

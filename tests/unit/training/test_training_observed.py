@@ -215,8 +215,8 @@ def test_daily_means_alone_teach_a_flux(source, start, tmp_path, begin):
     learnt = fluxes(after)[:, 0] - before[:, 0]
     assert learnt.mean() == pytest.approx(40.0, rel=0.15)
     assert learnt.std() < 0.2 * scale
-    (told,) = (line for line in said if "is what was observed" in line)
-    assert f"one.nc: sshf is what was observed, in {len(means) - 1} means over 24 h, up to" in told
+    (told,) = (line for line in said if "is observed, in" in line)
+    assert f"one.nc: sshf is observed, in {len(means) - 1} means over 24 h, up to" in told
     change = np.abs(after.parameters["diagnostic.1.bias"] - model.parameters["diagnostic.1.bias"])
     assert change[SSHF] > 0.1
     assert np.delete(change, SSHF).max() < 1e-6
@@ -361,5 +361,7 @@ def test_without_what_a_model_tells_of_its_variability_no_state_is_enough(source
     data = read_windows([source], DEFAULT)
     scaling = measure(data, DEFAULT)
     data.state_known[:] = False
-    with pytest.raises(InputError, match=r"no state is known to learn from, and the model .* expected a source whose"):
+    with pytest.raises(
+        InputError, match=r"no state is known to learn from, and the initial model .* expected a source whose"
+    ):
         measured_variability(data, scaling)

@@ -130,33 +130,33 @@ class TowerStudy:
 
     def sentences(self) -> list[str]:
         found = [
-            f"Windows of which at least {self.least_measured:g} was measured, and that all models have. NME: sum of "
+            f"Windows of which at least {self.least_measured:g} was measured and which all models have. NME: sum of "
             "absolute errors over that of deviations from the observed mean."
         ]
         if any(one.models.keys() & BENCHMARKS.keys() for one in self.variables):
-            found.append("Benchmarks were learnt at other sites.")
+            found.append("Benchmarks were trained at other sites.")
         longer: dict[np.timedelta64, list[str]] = {}
         for one in self.variables:
             if one.window > self.step:
                 longer.setdefault(one.window, []).append(one.variable.name)
         found += [
-            f"{', '.join(names)}: means over {step_text(window)}, of models over the same hours; what they have over "
-            f"{step_text(self.step)} is taken as constant in these."
+            f"{', '.join(names)}: means over {step_text(window)}, for models over the same hours; the models' means "
+            f"over {step_text(self.step)} are taken as constant within."
             for window, names in longer.items()
         ]
         for one in self.variables:
             if one.within_errors:
                 shares = ", ".join(f"{name} {100.0 * share:.0f} %" for name, share in one.within_errors.items())
-                found.append(f"{one.variable.name}: within the observations' standard deviation are {shares}.")
+                found.append(f"{one.variable.name}: windows within the observations' standard deviation: {shares}.")
         if self.balance is not None:
             found.append(self.balance.sentence())
         if any(one.variable.name in brightness.NAMES for one in self.variables):
             found.append(
-                "Brightness temperatures are those of the observation operator at 40 degrees (docs/assimilation.md), "
+                "Brightness temperatures come from the observation operator at 40 degrees (docs/assimilation.md), "
                 "where neither run has snow or frozen soil."
             )
         if self.is_corrected:
-            found.append("Sensible and latent heat are corrected for what the balance lacks, their ratio kept.")
+            found.append("Sensible and latent heat are corrected to close the energy balance, with their ratio kept.")
         return found
 
     def data(self) -> dict[str, Any]:

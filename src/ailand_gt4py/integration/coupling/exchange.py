@@ -28,7 +28,7 @@ ENTRIES = {
     "given_latent": "upward latent heat flux that the host's vapour takes, summed over area and step",
     "received_latent": "latent heat of the vapour that the air gained in the step's coupling",
     "withheld_latent": "upward latent heat flux that the host has no vapour to take",
-    "adjusted": "what the fluxes for the air at the step's end give more than those that the land holds",
+    "adjusted": "excess of the fluxes for the air at the end of the step over those held by the land",
     "exchanged": "amounts of all fluxes into the air, summed over area and step",
 }
 

@@ -264,7 +264,7 @@ def _adapt(land: bool, path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     fields = named(dataclasses.replace(convention, meanings=meanings), path, dataset)
     fields = _whole(fields, dataset)
     if {"met_tair", "met_dewpoint"} & set(fields.own_names):
-        notes.append("Temperature and humidity of the air are those at 2 m, wind is at 10 m.")
+        notes.append("Air temperature and humidity are at 2 m, wind at 10 m.")
     return dataclasses.replace(fields, notes=[*notes, *fields.notes])
 
 

@@ -128,7 +128,7 @@ def _times(path: Path, name: str, texts: Values) -> Values:
 def _before(path: Path, ends: Values) -> Values:
     """Starts of intervals that end at these times."""
     if len(ends) < 2:
-        raise InputError(f"{path}: has one line and no '{_START}', expected it, to tell how long intervals are")
+        raise InputError(f"{path}: has one line and no '{_START}', expected it, to determine the length of intervals")
     return cast("Values", ends - max(np.diff(ends).min(), step_of(1.0)))
 
 

@@ -68,7 +68,7 @@ def open_table(path: Path) -> xr.Dataset:
     seconds = np.round((day - 1) * 86_400 + hour * 3600).astype("timedelta64[s]")
     ends = months.astype("datetime64[ns]") + seconds
     if len(ends) < 2:
-        raise InputError(f"{path}: has one line, expected more, to tell how long intervals are")
+        raise InputError(f"{path}: has one line, expected more, to determine the length of intervals")
     starts = ends - max(np.diff(ends).min(), step_of(1.0))
     columns = {
         name: ("time", table[:, 4 + index], {"units": units}) for index, (name, units) in enumerate(COLUMNS.items())

@@ -256,7 +256,9 @@ def choose(
             raise InputError(f"variables.soil_heat: {error}") from error
     if soil_water:
         if not soil_heat:
-            raise InputError("variables.soil_water: found true without soil_heat, expected both: frost is told by heat")
+            raise InputError(
+                "variables.soil_water: found true without soil_heat, expected both: frost is derived from heat"
+            )
         names = [variable.name for variable in chosen["state"]]
         try:
             for name in filter(names.__contains__, WATER_HELD):

@@ -225,7 +225,7 @@ class CoupledLand:
             source.history.append(f"Started from the restart file {options.restart}.")
         described = attributes(
             self.model,
-            "land surface simulated by aiLand beside an atmosphere of anemoi-inference",
+            "land surface simulated by aiLand, coupled to an atmosphere in anemoi-inference",
             "anemoi-inference with ailand",
             source.history,
             options.backend,

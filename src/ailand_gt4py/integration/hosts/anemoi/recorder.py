@@ -30,9 +30,7 @@ class ForcingRecorder:
     def write(self, path: Path, given: Sequence[Variable], layout: OutputLayout) -> None:
         """Write the file; the state stands at its first time, and is missing at the others."""
         model, n_times = self._source.model, len(self._windows)
-        data = xr.Dataset(
-            column_coordinates(layout), attrs={"Conventions": "CF-1.11", "title": "what the land was given"}
-        )
+        data = xr.Dataset(column_coordinates(layout), attrs={"Conventions": "CF-1.11", "title": "forcing of the land"})
         for position, one in enumerate(model.static):
             data[one.name] = field(("x",), self._source.static[:, position], one.long_name, one.units)
         forcing = np.stack(self._windows)

@@ -47,7 +47,9 @@ def read_atmosphere(path: Path, units: Mapping[str, str]) -> tuple[Atmosphere, t
     if metadata[0].multi_step_output > 1:
         raise InputError(f"{path}: makes {metadata[0].multi_step_output} outputs a step, expected one")
     if atmosphere.latitude is None or atmosphere.longitude is None:
-        raise InputError(f"{path}: does not say where its grid points are, expected latitudes and longitudes in it")
+        raise InputError(
+            f"{path}: does not contain the locations of its grid points, expected latitudes and longitudes"
+        )
     return atmosphere, (atmosphere.latitude, atmosphere.longitude)
 
 
@@ -136,7 +138,7 @@ class LandTask(Task):
             require_names(one.variables, self._atmosphere.forcings, "forcing of the atmosphere that changes in time")
             is_everywhere = len(self._land.points) == self._n_points
             wanted = [name for name in one.variables if not is_everywhere or given[name].may_be_missing]
-            what = "value in the option 'elsewhere', for points where the land has none"
+            what = "value in the option 'elsewhere', for points without a value of the land"
             require_names(wanted, self._options.elsewhere, what)
 
     def _receive(self, transport: Transport, receives: Sequence[Coupling], tag: int) -> dict[str, Values]:

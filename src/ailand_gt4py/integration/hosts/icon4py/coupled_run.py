@@ -197,14 +197,14 @@ def summary(data: xr.Dataset) -> list[str]:
         f"air of the lowest level over land {air.min():.1f} to {air.max():.1f} K; range at a cell through the run: "
         f"median {np.median(spread):.1f} K, largest {spread.max():.1f} K",
         f"energy given by land {given:.6e} J, received by the air {received:.6e} J, "
-        f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
+        f"residual {data.attrs['energy_residual']:.1e} of the energy exchanged",
         f"of it {float(data['energy_adjusted'].sum()):.3e} J because fluxes follow the air meanwhile",
         f"time of a host step{1e3 * step:27.3f} ms",
         of_step("dynamics", "dynamics"),
         of_step("diagnosis_and_radiation", "lowest layer and radiation"),
         of_step("accumulation", "land: accumulation"),
         of_step("fluxes_into_the_air", "fluxes into the air"),
-        of_step("emulator_step", "land: emulator, where it is due"),
+        of_step("emulator_step", "land: emulator, when it is due"),
     ]
 
 

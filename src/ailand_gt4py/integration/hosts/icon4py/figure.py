@@ -78,7 +78,7 @@ def draw(data: xr.Dataset, grid: Path) -> Figure:
             ((data[f"energy_{kind}_sensible"] + data[f"energy_{kind}_latent"]).cumsum().values, *look)
             for kind, *look in ENERGIES
         ]
-        residual = f"residual {data.attrs['energy_residual']:.1e} of what was exchanged"
+        residual = f"residual {data.attrs['energy_residual']:.1e} of the energy exchanged"
         title = f"energy since the start ({residual})"
         _draw_lines(panels[2, 1], data["step_time"].values, energy, title, "J")
         figure.suptitle(

@@ -48,7 +48,7 @@ def model(archive: TorchArchive, wanted: Wanted) -> Model:
     """The model in an inference checkpoint, which itself says all there is about its variables."""
     for name, value in wanted._asdict().items():
         if value != Wanted._field_defaults[name]:
-            raise InputError(f"'{name}' is given, expected nothing: a checkpoint of anemoi says it itself")
+            raise InputError(f"'{name}' is given, expected nothing: a checkpoint of anemoi contains it")
     return converted(read_checkpoint(archive))
 
 

@@ -82,7 +82,7 @@ def _columns(model: Model, latitudes: Values | None, longitudes: Values | None) 
             raise InputError("the model is tied to its own columns, expected no others for its checkpoint")
         return model.nodes.latitudes, model.nodes.longitudes
     if latitudes is None or longitudes is None:
-        raise InputError("a checkpoint of anemoi is of certain columns, expected their latitudes and longitudes")
+        raise InputError("a checkpoint of anemoi has fixed columns, expected their latitudes and longitudes")
     latitudes, longitudes = (np.asarray(one, np.float64) for one in (latitudes, longitudes))
     if latitudes.ndim != 1 or latitudes.shape != longitudes.shape or not latitudes.size:
         raise InputError(

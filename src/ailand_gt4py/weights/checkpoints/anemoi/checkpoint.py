@@ -148,7 +148,7 @@ def _interface(archive: TorchArchive) -> Thing:
     content = archive.content
     if isinstance(content, dict):
         raise InputError(
-            "found a state of training, expected an inference checkpoint, which anemoi-training writes beside it "
+            "found a state of training, expected an inference checkpoint, which anemoi-training writes next to it "
             "('inference-...ckpt')"
         )
     return Thing.of(content, "checkpoint", (INTERFACE,))
