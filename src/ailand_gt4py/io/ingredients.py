@@ -166,11 +166,12 @@ class _Work:
             return False
         labels = self._fields.dataset[TIME].values
         step = labels[1] - labels[0] if len(labels) > 1 else None
-        spans = {
+        # A list: before NumPy 2.2 equal intervals in other units have different hashes.
+        first, *others = [
             ("point",) if one.kind == "point" else (one.label, one.interval if one.interval is not None else step)
             for one in meanings
-        }
-        return len(spans) <= 1
+        ] or [("point",)]
+        return all(one == first for one in others)
 
     def _units(self, name: str) -> str:
         """Of a variable here: the catalogue's, or those of the amount where values are sums."""

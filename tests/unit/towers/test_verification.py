@@ -288,7 +288,8 @@ def test_observations_of_another_file_are_matched_by_location(tmp_path, capsys):
     with xr.open_dataset(path) as data:
         whole = data.load()
     others = whole.isel(x=[1]).assign_coords(x=[7])
-    others["lat"], others["lon"] = others.lat - 20.0, others.lon + 3.0
+    for name, more in (("lat", -20.0), ("lon", 3.0)):
+        others[name] = others[name].copy(data=others[name].values + more)
     names = [f"obs_{name}" for name in ("sshf", "slhf", "swvl1", "rn", "g")]
     xr.concat([others, whole.isel(x=[1, 0])], dim="x", data_vars="all")[[*names, "lat", "lon"]].isel(
         time=slice(0, 90)
