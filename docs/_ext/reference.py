@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
+from page_text import attribute_list, markdown, module_text, prose, text, wrapped
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ailand_gt4py.cli.main import COMMANDS
-from ailand_gt4py.cli.options import _metavar, fields_of, flags_of, make_parser
+from ailand_gt4py.cli.options import fields_of, flags_of, make_parser, metavar_of
 from ailand_gt4py.core.settings import CommandOptions, Settings, settings_within
+from ailand_gt4py.core.text_table import markdown as table
 from ailand_gt4py.core.times import step_text
 
 #: Constraints of pydantic's metadata: attribute -> how they are written.
@@ -80,7 +81,7 @@ def commands_page() -> str:
     for name, kind in commands().items():
         parser = make_parser(kind)
         usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-        lines += [f"## {name}", "", _prose(kind.__doc__ or ""), "", "```text", *_wrapped(usage), "```", ""]
+        lines += [f"## {name}", "", prose(kind.__doc__ or ""), "", "```text", *wrapped(usage), "```", ""]
         fields = [(path, field) for path, field in fields_of(kind)]
         rows = [(_spelled(path, field), _meaning(field), _number(field), _default(field)) for path, field in fields]
         of_file = f"`{kind.config}`" if not kind.config.startswith("-") else f"`{kind.config} FILE`"
@@ -95,7 +96,7 @@ def configuration_page() -> str:
     """Every key of what is configured in sections."""
     lines: list[str] = []
     for name, kind in configurations().items():
-        lines += [f"## {name}", "", _prose(kind.__doc__ or ""), ""]
+        lines += [f"## {name}", "", prose(kind.__doc__ or ""), ""]
         lines += _sections(kind, "")
     return "\n".join(lines)
 
@@ -109,9 +110,9 @@ def _sections(kind: type[Settings], path: str) -> list[str]:
         else:
             suffix = "" if settings_within(field) else "[]"
             within.append((f"{path}{name}{suffix}", field, section))
-    lines = [*table(("key", "meaning", "value", "default"), own)] if own else []
+    lines = table(("key", "meaning", "value", "default"), own) if own else []
     for name, field, section in within:
-        lines += [f"### `{name}`", "", _prose(section.__doc__ or field.description or ""), ""]
+        lines += [f"### `{name}`", "", prose(section.__doc__ or field.description or ""), ""]
         lines += _sections(section, f"{name}.")
     return lines
 
@@ -148,7 +149,9 @@ def variables_page() -> str:
                 )
             )
         titles_of = ("name", "what", "units", "standard name", "possible values", "in a step", "the component's output")
-        lines += table(titles_of if any(row[-1] for row in rows) else titles_of[:-1], rows)
+        if not any(row[-1] for row in rows):
+            titles_of, rows = titles_of[:-1], [row[:-1] for row in rows]
+        lines += table(titles_of, rows)
     return "\n".join(lines)
 
 
@@ -208,7 +211,7 @@ def model_file_page() -> str:
     from ailand_gt4py.weights import model_file, schema
 
     model = ailand_gt4py.read_model()
-    lines = ["## Layout", "", _markdown(_after_first_line(model_file)), ""]
+    lines = ["## Layout", "", markdown(module_text(model_file)), ""]
     lines += ["## Columns of a group of variables", ""]
     lines += table(
         ("array", "meaning"), [(f"`<group>_{name}`", text(meaning)) for name, meaning in schema.COLUMNS.items()]
@@ -239,7 +242,7 @@ def output_page() -> str:
     from ailand_gt4py.io import output, restart
 
     model = ailand_gt4py.read_model()
-    lines = ["## Output", "", _markdown(_after_first_line(output)), ""]
+    lines = ["## Output", "", markdown(module_text(output)), ""]
     rows = []
     for variable in (*model.state, *model.diagnostics):
         attributes = output.variable_attributes(variable)
@@ -253,12 +256,12 @@ def output_page() -> str:
         "",
         f"Format `{restart.FORMAT}`.",
         "",
-        _markdown(_after_first_line(restart)),
+        markdown(module_text(restart)),
         "",
     ]
-    lines += [_attributes(restart.Restart), ""]
+    lines += [attribute_list(restart.Restart), ""]
     lines += ["## Restart file of a land component", "", f"Format `{component_restart.FORMAT}`.", ""]
-    lines += [_markdown(inspect.getdoc(component_restart) or ""), "", _attributes(component_restart.Content), ""]
+    lines += [markdown(inspect.getdoc(component_restart) or ""), "", attribute_list(component_restart.Content), ""]
     return "\n".join(lines)
 
 
@@ -299,72 +302,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 # ----------------------------------------------------------------------------------------------------
-# Text.
-
-
-def text(words: str) -> str:
-    """Plain words as Markdown, in a cell of a table."""
-    return re.sub(r"([\\|<>*\[\]`$])", r"\\\1", " ".join(words.split()))
-
-
-def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table's lines; cells are Markdown."""
-    titles = list(titles)
-    yield f"| {' | '.join(titles)} |"
-    yield "|" + "---|" * len(titles)
-    for row in rows:
-        yield f"| {' | '.join(list(row)[: len(titles)])} |"
-    yield ""
-
-
-def _prose(docstring: str) -> str:
-    """A docstring's words as Markdown."""
-    return _markdown(inspect.cleandoc(docstring))
-
-
-def _markdown(words: str) -> str:
-    """reStructuredText of our docstrings as Markdown: literals alone differ."""
-    words = re.sub(r"``([^`]+)``", r"`\1`", words)
-    parts = re.split(r"(`[^`]*`)", words)
-    return "".join(part if part.startswith("`") else re.sub(r"([<>\[\]$])", r"\\\1", part) for part in parts)
-
-
-def _after_first_line(module: types.ModuleType) -> str:
-    return inspect.cleandoc(module.__doc__ or "")
-
-
-def _attributes(kind: type) -> str:
-    """The section ``Attributes`` of a docstring as a list."""
-    _, _, section = (inspect.getdoc(kind) or "").partition("Attributes:\n")
-    joined = " ".join(section.split())
-    # Short ones stand behind each other on a line.
-    items = re.split(r"(?:^|(?<=\. ))(?=[a-z_, ]+: )", joined)
-    named = [item.strip().partition(": ") for item in items if item.strip()]
-    return "\n".join(f"* `{name}`: {_markdown(words.strip())}" for name, _, words in named)
-
-
-def _wrapped(usage: str, width: int = 92) -> list[str]:
-    """A usage in lines, broken between its options."""
-    words: list[str] = []
-    for word in usage.split():
-        is_within = bool(words) and words[-1].count("[") > words[-1].count("]")
-        words[len(words) - is_within :] = [f"{words[-1]} {word}" if is_within else word]
-    lines, line = [], ""
-    for word in words:
-        if line and len(line) + len(word) >= width:
-            lines.append(line)
-            line = "   "
-        line += f"{' ' if line else ''}{word}"
-    return [*lines, line]
+# Options and keys.
 
 
 def _spelled(path: str, field: FieldInfo) -> str:
     """An option as it stands on the command line."""
     flags = flags_of(path, field)
     if not flags:
-        return f"`{_metavar(path, field)}`"
+        return f"`{metavar_of(path, field)}`"
     if field.annotation is not bool:
-        return ", ".join(f"`{flag} {_metavar(path, field)}`".replace("|", "\\|") for flag in flags)
+        return ", ".join(f"`{flag} {metavar_of(path, field)}`".replace("|", "\\|") for flag in flags)
     no = [f"--no-{flag.removeprefix('--')}" for flag in flags if flag.startswith("--")] if field.default is True else []
     return ", ".join(f"`{flag}`" for flag in (*flags, *no))
 

@@ -9,10 +9,11 @@ its ``introduction.md``. A test holds the page against them.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.text_table import markdown
 from ailand_gt4py.core.times import step_text
 from ailand_gt4py.ecland import land_cover, soil_tables
 from ailand_gt4py.io.conventions import CONVENTIONS, Convention
@@ -52,13 +53,8 @@ def unit_text(entry: Specification, meaning: Meaning | None) -> str:
     return AMOUNTS.get(entry.units, entry.units) if is_amount else entry.units
 
 
-def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    titles = list(titles)
-    yield f"| {' | '.join(titles)} |"
-    yield "|" + "---|" * len(titles)
-    for row in rows:
-        yield f"| {' | '.join(one.replace('|', '/') for one in row)} |"
-    yield ""
+def table(titles: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    return markdown(titles, ([cell.replace("|", "/") for cell in row] for row in rows))
 
 
 def code(names: Iterable[str]) -> str:

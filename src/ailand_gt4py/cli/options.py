@@ -78,7 +78,7 @@ def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
         own = ".".join(part for part in parts if isinstance(part, str))
         if own in given or (own in fields and own not in changed and parts[0] not in of_file):
             flags = flags_of(own, fields[own])
-            return f"option {flags[-1]}" if flags else _metavar(own, fields[own])
+            return f"option {flags[-1]}" if flags else metavar_of(own, fields[own])
         from_set = any(f"{own}.".startswith(f"{one}.") or one.startswith(f"{own}.") for one in changed)
         return f"{'option --set: ' if from_set else f'{config}: ' if config else ''}option '{dotted(parts)}'"
 
@@ -101,7 +101,7 @@ def make_parser(kind: type[CommandOptions]) -> argparse.ArgumentParser:
         if field.annotation is bool:
             more["action"] = argparse.BooleanOptionalAction
         else:
-            more["metavar"] = _metavar(path, field)
+            more["metavar"] = metavar_of(path, field)
             if _own(field)["repeated"]:
                 more["action"] = "append"
         parser.add_argument(*(flags or [path]), help=_help(path, field), **more)
@@ -142,7 +142,7 @@ def flags_of(path: str, field: FieldInfo) -> list[str]:
     return [*own["flags"], *([] if is_named else [f"--{path.replace('_', '-')}"])]
 
 
-def _metavar(path: str, field: FieldInfo) -> str:
+def metavar_of(path: str, field: FieldInfo) -> str:
     own, annotation = _own(field), _bare(field.annotation)
     if own["metavar"]:
         return str(own["metavar"])

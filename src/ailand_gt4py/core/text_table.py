@@ -1,8 +1,8 @@
-"""Tables in plain text."""
+"""Tables in plain text and in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int, indent: int = 0) -> list[str]:
@@ -15,3 +15,9 @@ def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int, ind
         return (" " * indent + "  ".join(words)).rstrip()
 
     return [line(titles), line(["-" * width for width in widths]), *map(line, rows)]
+
+
+def markdown(titles: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a table in Markdown: titles, a rule, the rows, and the empty line that has to follow."""
+    lines = [f"| {' | '.join(row)} |" for row in (titles, *rows)]
+    return [lines[0], "|" + "---|" * len(titles), *lines[1:], ""]

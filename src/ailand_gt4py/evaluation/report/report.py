@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pydantic_core import to_jsonable_python
 
 from ailand_gt4py.core.constants import SECONDS_PER_DAY
-from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.text_table import aligned, markdown
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import Cost
@@ -51,11 +51,6 @@ def _text(number: float) -> str:
     return f"{number:.4g}"
 
 
-def _markdown(rows: Rows) -> str:
-    titles, *others = ("| " + " | ".join(row) + " |" for row in rows)
-    return "\n".join([titles, "|" + "---|" * len(rows[0]), *others])
-
-
 def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> str:
     """Both tables for a terminal."""
     by_lead, free = (aligned(rows[0], rows[1:], left=2) for rows in _tables(leads, free_run))
@@ -77,13 +72,15 @@ def file_report(
     if suffix == ".md":
         parts = []
         if leads:
-            by_lead, free = map(_markdown, _tables(leads, free_run))
-            parts.append(f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n")
+            by_lead, free = ("\n".join(markdown(rows[0], rows[1:])) for rows in _tables(leads, free_run))
+            parts.append(f"## Skill by lead time\n\n{by_lead}\n## Free run\n\n{free}\n{NOTE}\n")
         if training is not None:
             parts.append(f"{training.line()}\n")
         if towers is not None:
             sentences = "\n".join(towers.sentences())
-            parts.append(f"## Against observations\n\n{_markdown(towers.rows())}\n\n{sentences}\n")
+            titles, *rows = towers.rows()
+            table = "\n".join(markdown(titles, rows))
+            parts.append(f"## Against observations\n\n{table}\n{sentences}\n")
         return "\n".join(parts)
     if suffix == ".json":
         scores = {
