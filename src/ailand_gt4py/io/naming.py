@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io import meaning, opening, time_labels
+from ailand_gt4py.io import meaning, monthly, opening, time_labels
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.fields import CONTRADICTION, TIME, Fields, opposite
 from ailand_gt4py.io.soil_layers import soil_variables
@@ -29,6 +29,8 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     dataset = _with_time_axis(dataset)
     own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
+    if any(monthly.MONTH in dataset[own].dims for own in own_names.values()):
+        dataset = monthly.in_order(path, dataset)
     if own_time is None and any(TIME in dataset[own].dims for own in own_names.values()):
         raise InputError(
             f"{path}: variable '{TIME}' is missing; expected time labels with 'units' such as 'hours since 2020-01-01'"
