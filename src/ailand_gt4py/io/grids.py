@@ -6,6 +6,7 @@ of the next. What is left out on the way in (sea, what a file masks) is missing 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
 from ailand_gt4py.io.monthly import MONTH
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Names of the dimension along which the members of an ensemble lie, in lower case.
@@ -28,6 +30,8 @@ MEMBERS = ("member", "number", "realization", "realisation", "ensemble", "ensemb
 LAND = "land_sea_mask"
 #: So many labels are shown.
 _SHOWN = 5
+#: By how much a land-sea mask may be out of 0 to 1: packing and interpolation.
+_MASK_SLACK = 0.05
 #: Part of a cell that has to be land, as in the IFS.
 LEAST_LAND = 0.5
 
@@ -300,7 +304,7 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
             order = list(part.sizes if lattice is None else lattice.sizes)
             if set(mask.dims) != set(order):
                 raise InputError(f"{one.what(LAND)} has the dimensions {_text(mask.sizes)}, expected {order}")
-            values = np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found]
+            values = _fraction(one, np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found])
             is_land = is_land & (values >= LEAST_LAND)
     n_sea = int(is_located.sum() - is_land.sum())
     if n_sea:
@@ -310,6 +314,19 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
     if not is_land.any():
         raise InputError(f"{part.what}: none of {part.n_cells} cells is land, expected at least one")
     return is_land, notes
+
+
+def _fraction(fields: Fields, values: Values) -> Values:
+    """Values of the land-sea mask as a fraction; missing where they are. Masks have many units, or none."""
+    with contextlib.suppress(InputError):
+        values = conversion(fields.dataset[LAND].attrs.get("units"), "1", LAND).apply(values)
+    wrong = np.flatnonzero((values < -_MASK_SLACK) | (values > 1.0 + _MASK_SLACK))
+    if wrong.size:
+        raise InputError(
+            f"{fields.what(LAND)} is {values[wrong[0]]:g} in cell {wrong[0]} ({wrong.size} of {values.size} such "
+            "cells), expected a fraction of land, 0 to 1 (the unit may be %)"
+        )
+    return values
 
 
 def is_member(name: object) -> bool:
