@@ -157,3 +157,58 @@ def test_limits_of_packed_values_are_not_those_of_decoded_ones(tmp_path: Path) -
     data["met_tair"] = (("time", "x"), np.full((9, 3), 2000, "i2"), data["met_tair"].attrs | packing)
     with xr.open_dataset(write(data, tmp_path / "in.nc")) as decoded, opened(decoded) as source:
         np.testing.assert_allclose(source.forcing(0, 9)[..., GIVEN.index("met_tair")], 260.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("GRIB_stepType", "max", "cell_methods are followed: GRIB_stepType says 'max'"),
+        (
+            "long_name",
+            "accumulated rain",
+            "long_name is not followed: taken as a mean (cell_methods), its long_name is",
+        ),
+        ("long_name", "daily minimum", "long_name is not followed: taken as a mean (cell_methods), its long_name is"),
+    ],
+)
+def test_another_statistic_is_said(tmp_path: Path, attribute: str, value: str, said: str) -> None:
+    data = dataset()
+    data["met_rainf"].attrs[attribute] = value
+    assert f"Contradiction, {said}" in history(data, tmp_path / "in.nc")
+
+
+def test_packing_as_text(tmp_path: Path) -> None:
+    data = dataset()
+    expected = data["met_tair"].values
+    data["met_tair"] = (("time", "x"), expected - 100.0, {**data["met_tair"].attrs, "add_offset": "100"})
+    with opened(data, tmp_path / "in.nc") as source:
+        np.testing.assert_allclose(source.forcing(0, 9)[..., GIVEN.index("met_tair")], expected, rtol=1e-6)
+    data["met_tair"].attrs["add_offset"] = "a hundred"
+    with pytest.raises(InputError, match="'met_tair': attribute 'add_offset': found 'a hundred', expected a number"):
+        opened(data, tmp_path / "bad.nc")
+
+
+def test_degrees_that_may_be_radians_are_said(tmp_path: Path) -> None:
+    data = dataset()
+    for name in ("lat", "lon"):
+        data[name].values[:] = np.deg2rad(data[name].values)
+    said = "All columns are within 1.22 degrees of the equator and 6.11 of Greenwich; these may be radians."
+    assert said in history(data, tmp_path / "in.nc")
+
+
+def test_a_state_of_another_time_is_named(tmp_path: Path) -> None:
+    data, state = dataset(), [one.name for one in MODEL.state]
+    before = data[state].isel(time=[0])
+    before["time"] = ("time", [-48], data["time"].attrs)
+    files = write(data.drop_vars(state), tmp_path / "in.nc"), write(before, tmp_path / "state.nc")
+    with pytest.raises(
+        InputError, match=r"state.nc: variable 'swvl1' has the times 2020-12-30T00:00 to .*, expected some"
+    ):
+        open_source(files, MODEL)
+
+
+def test_what_is_left_out_is_said_with_its_label(tmp_path: Path) -> None:
+    data = dataset()
+    data["met_tair"] = data["met_tair"].expand_dims(plev=[85000.0])
+    data["plev"].attrs["units"] = "Pa"
+    assert "Dimension of length 1 left out: plev (85000.0 Pa)." in history(data, tmp_path / "in.nc")

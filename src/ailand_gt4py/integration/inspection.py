@@ -16,15 +16,12 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.labels import is_labelled
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import expectation, impossible
+from ailand_gt4py.io.quality import RADIANS, expectation, impossible
 from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Variable
 
 logger = logging.getLogger(__name__)
-
-#: Latitudes and longitudes that are as small as this may be radians.
-RADIANS = (1.6, 6.3)
 
 
 class Late:

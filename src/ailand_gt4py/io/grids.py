@@ -163,8 +163,15 @@ def _without_single(fields: Fields) -> Fields:
     single = [name for name, size in data.sizes.items() if size == 1 and name not in (TIME, *horizontal)]
     if not single:
         return fields
-    notes = [f"Dimension of length 1 left out: {', '.join(map(str, single))}."]
+    notes = [f"Dimension of length 1 left out: {', '.join(_with_value(data, str(name)) for name in single)}."]
     return dataclasses.replace(fields, dataset=data.squeeze(single, drop=True), notes=[*fields.notes, *notes])
+
+
+def _with_value(data: xr.Dataset, name: str) -> str:
+    """The name of a dimension of length one and, where it has one, its label."""
+    if name not in data.variables or data[name].size != 1:
+        return name
+    return f"{name} ({data[name].values.item()} {data[name].attrs.get('units', '')}".rstrip() + ")"
 
 
 def _chosen(base: Lattice, selection: Selection) -> tuple[Lattice, Values, list[str]]:

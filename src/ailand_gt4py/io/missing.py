@@ -58,16 +58,30 @@ def _prepare(variable: xr.Variable, what: str, lost: LostChunks | None) -> None:
     is_other_sign = _with_its_sign(variable)
     original, problem, limits = variable.copy(deep=False), "", None
     try:
+        _make_numbers(variable, what)
         codes, limits = _codes(variable, what, has_default=not is_other_sign), _limits(variable, what)
         if limits is not None and variable.dtype.kind != "f" and not len(codes):
             codes = np.array([_default_fill(variable.dtype)], variable.dtype)
     except InputError as error:
         codes, problem = np.array([]), str(error)
+        for name in _PACKING:
+            variable.attrs.pop(name, None)
     if len(codes):
         variable.attrs["missing_value"] = codes
     if problem or lost is not None or limits is not None:
         code = codes[0] if len(codes) and variable.dtype.kind != "f" else np.nan
         variable.data = indexing.LazilyIndexedArray(_Checked(original, what, problem, lost, limits, code))
+
+
+def _make_numbers(variable: xr.Variable, what: str) -> None:
+    """Make numbers of the attributes of packing, which some tools write as text."""
+    for name in _PACKING & variable.attrs.keys():
+        found = variable.attrs[name]
+        numbers = _numbers(found, f"{what}: attribute '{name}'")
+        if len(numbers) != 1:
+            raise InputError(f"{what}: attribute '{name}': found {str(found)[:60]!r}, expected a number")
+        if isinstance(found, str):
+            variable.attrs[name] = numbers[0]
 
 
 def _with_its_sign(variable: xr.Variable) -> bool:
