@@ -46,6 +46,13 @@ def test_times_are_those_at_which_values_hold(tmp_path: Path) -> None:
     assert "valid_time" not in history(data, tmp_path / "same.nc")
 
 
+def test_times_of_a_climatology_are_said(tmp_path: Path) -> None:
+    data = dataset()
+    data["time"].attrs["climatology"] = "climatology_bounds"
+    said = "Contradiction, labels are taken as times: 'time' is one of a climatology, by its attribute climatology"
+    assert said in history(data, tmp_path / "in.nc")
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC+1", "+01:00", "local", "EST"])
 def test_another_time_zone_is_refused(tmp_path: Path, zone: str) -> None:
     data = dataset()

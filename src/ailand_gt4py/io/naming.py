@@ -40,7 +40,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset, *, is_utc: bo
     ``is_utc``: whether its times are to be in UTC, not in the local time of a site.
     """
     notes: list[str] = []
-    dataset = _with_time_axis(_at_valid_times(path, dataset, notes))
+    dataset = _with_time_axis(dataset)
     own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
     if any(monthly.MONTH in dataset[own].dims for own in own_names.values()):
@@ -116,15 +116,17 @@ def has_other_times(dataset: xr.Dataset) -> bool:
     return is_reference or (VALID_TIME in dataset.variables and dataset[VALID_TIME].dims == (TIME,))
 
 
-def _at_valid_times(path: Path, dataset: xr.Dataset, notes: list[str]) -> xr.Dataset:
+def at_valid_times(path: Path, dataset: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     """The same with the times at which values hold as labels, as cfgrib has them beside those of the forecasts.
+
+    And a sentence where the two differ.
 
     Raises:
         InputError: there are the beginnings of forecasts alone.
     """
     if not has_other_times(dataset):
-        return dataset
-    labels, valid = dataset[TIME], dataset.get(VALID_TIME)
+        return dataset, []
+    labels, valid, notes = dataset[TIME], dataset.get(VALID_TIME), list[str]()
     if valid is None or valid.dims != (TIME,):
         raise InputError(
             f"{path}: variable '{TIME}' is a {REFERENCE_TIME}, expected the times at which values hold (standard_name "
@@ -134,8 +136,8 @@ def _at_valid_times(path: Path, dataset: xr.Dataset, notes: list[str]) -> xr.Dat
         time_labels.instants(one.values, one.attrs, f"{path}: variable '{one.name}'") for one in (labels, valid)
     )
     if not np.array_equal(began, holds):
-        notes.append(f"Time labels are those of '{VALID_TIME}', not of '{TIME}', when forecasts began.")
-    return dataset.drop_vars(VALID_TIME).assign_coords({TIME: (TIME, valid.values, valid.attrs)})
+        notes = [f"Time labels are those of '{VALID_TIME}', not of '{TIME}', when forecasts began."]
+    return dataset.drop_vars(VALID_TIME).assign_coords({TIME: (TIME, valid.values, valid.attrs)}), notes
 
 
 def _with_time_axis(dataset: xr.Dataset) -> xr.Dataset:

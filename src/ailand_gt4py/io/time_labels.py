@@ -118,6 +118,11 @@ def sentences(variable: xr.DataArray, times: Values, what: str, *, is_utc: bool 
     ``is_utc``: whether they are taken as UTC, which their descriptions may contradict.
     """
     lines = []
+    if "climatology" in variable.attrs:
+        lines.append(
+            f"{CONTRADICTION}, labels are taken as times: '{variable.name}' is one of a climatology, by its attribute "
+            f"climatology '{variable.attrs['climatology']}'."
+        )
     for name in _DESCRIPTIONS if is_utc else ():
         text = str(variable.attrs.get(name, ""))
         if _LOCAL.search(text):
