@@ -103,3 +103,18 @@ def test_months_are_those_of_their_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(source.forcing(0, 9)[..., positions], expected)
     with pytest.raises(InputError, match="1.nc: dimension 'month' has the labels 1, 2, 3; expected the months 1 to 12"):
         opened(tmp_path, rest, climatology.isel(month=slice(3)))
+
+
+def test_a_grid_with_one_of_its_axes_in_another_order_is_refused(tmp_path: Path) -> None:
+    data = dataset(1).isel(x=0, drop=True)
+    places = {
+        "lat": ("lat", [10.0, 20.0], {"units": "degrees_north"}),
+        "lon": ("lon", [5.0, 6.0], {"units": "degrees_east"}),
+    }
+    timed, static = parts(data.drop_vars(["lat", "lon"]).expand_dims(lat=2, lon=2).assign_coords(places))
+    timed["time"] = data["time"]
+    fields = static.drop_vars("lon")
+    with opened(tmp_path, timed, fields) as source:
+        assert "Without latitude and longitude in" in history(source)
+    with pytest.raises(InputError, match=r"1.nc: has 20.0 at index 0 along 'lat', expected 10.0 as in .*0.nc"):
+        opened(tmp_path, timed, fields.isel(lat=[1, 0]))

@@ -219,3 +219,13 @@ def test_what_is_left_out_is_said_with_its_label(tmp_path: Path) -> None:
     data["met_tair"] = data["met_tair"].expand_dims(plev=[85000.0])
     data["plev"].attrs["units"] = "Pa"
     assert "Dimension of length 1 left out: plev (85000.0 Pa)." in history(data, tmp_path / "in.nc")
+
+
+def test_an_empty_calendar_is_the_usual_one_and_others_are_named_with_their_file(tmp_path: Path) -> None:
+    data = dataset()
+    data["time"].attrs["calendar"] = ""
+    with opened(data, tmp_path / "in.nc") as source:
+        assert source.calendar == "standard"
+    data["time"].attrs["calendar"] = "martian"
+    with pytest.raises(InputError, match="bad.nc: variable 'time' has the calendar 'martian'; expected standard or"):
+        opened(data, tmp_path / "bad.nc")

@@ -18,6 +18,7 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.labels import require_same
 from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
@@ -237,6 +238,10 @@ def _places(
             f"{fields.path}: has the dimensions {_text(others)} and no latitude and longitude, expected them, or the "
             f"dimensions of {base.what}, {_text(base.sizes)}"
         )
+    for name in others if len(others) > 1 else ():
+        if name in first.dataset.variables and name in fields.dataset.variables:
+            labels, expected = (one.dataset[name].values for one in (fields, first))
+            require_same(f"{fields.path}: has", name, labels, expected, f"as in {base.what}")
     wanted, known = _cell_labels(first, base.sizes), _cell_labels(fields, others)
     if wanted is None or known is None:
         what = "latitude, longitude and labels" if len(others) == 1 else "latitude and longitude"

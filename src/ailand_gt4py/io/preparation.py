@@ -83,7 +83,7 @@ def _close(opened: Sequence[tuple[xr.Dataset, int | None]]) -> None:
 
 def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], request: Request) -> ColumnFile:
     """Columns of any files: what is in each of them, and its size."""
-    request = _with_times(request, [dataset for dataset, _ in opened])
+    request = _with_times(request, paths, [dataset for dataset, _ in opened])
     opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
     files, estimates = _adapted(paths, opened, reading), reading.site.estimates_longwave
@@ -151,10 +151,14 @@ def _with_assumptions(fields: Fields) -> Fields:
     return dataclasses.replace(fields, notes=[*fields.notes, note])
 
 
-def _with_times(request: Request, datasets: Sequence[xr.Dataset]) -> Request:
+def _with_times(request: Request, paths: Sequence[Path], datasets: Sequence[xr.Dataset]) -> Request:
     """The same with its times in the calendar of the first file that has times."""
-    labels = [dataset[own] for dataset in datasets if (own := naming.own_time_of(dataset)) is not None]
-    calendar = time_labels.calendar_of(labels[0].attrs, str(labels[0].name)) if labels else STANDARD
+    labels = [
+        (dataset[own].attrs, f"{path}: variable '{own}'")
+        for path, dataset in zip(paths, datasets, strict=True)
+        if (own := naming.own_time_of(dataset)) is not None
+    ]
+    calendar = time_labels.calendar_of(*labels[0]) if labels else STANDARD
     start = None if request.start is None else named_time(request.start, calendar, "start")
     end = (
         request.end

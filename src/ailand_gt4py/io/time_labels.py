@@ -52,10 +52,14 @@ def decoded(variable: xr.DataArray, what: str) -> Values:
 
 def calendar_of(attributes: Mapping[str, Any], what: str) -> str:
     """The calendar of time labels by the first of its names in CF, ``standard`` for all that UTC follows."""
-    found = str(attributes.get("calendar", STANDARD)).strip().lower()
+    found = _calendar(attributes)
     if found not in CALENDARS:
         raise InputError(f"{what} has the calendar '{found}'; expected {' or '.join(CALENDARS)}")
     return CALENDARS[found]
+
+
+def _calendar(attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get("calendar", "")).strip().lower() or STANDARD
 
 
 def instants(values: Values, attributes: Mapping[str, Any], what: str) -> Values:
@@ -64,7 +68,7 @@ def instants(values: Values, attributes: Mapping[str, Any], what: str) -> Values
         return values.astype("datetime64[ns]")
     calendar_of(attributes, what)
     # Standard and proleptic Gregorian differ before 1582, where epochs may be.
-    calendar = str(attributes.get("calendar", STANDARD)).strip().lower()
+    calendar = _calendar(attributes)
     unit = str(attributes.get("units", ""))
     found = _SINCE.fullmatch(unit)
     length = _UNITS.get(found[1].lower()) if found else None
