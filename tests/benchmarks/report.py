@@ -42,7 +42,10 @@ def machine_section(results: Results) -> list[str]:
         ("versions", ", ".join(f"{name} {version}" for name, version in machine["versions"].items())),
         ("libraries loaded", "; ".join(machine["thread_pools"]) or "unknown"),
         ("environment", ", ".join(f"{k}={v}" for k, v in machine["variables"].items()) or "no variable for threads"),
-        ("load average at the end", ", ".join(f"{load:.2f}" for load in machine["load_average"]) + " (1, 5, 15 minutes)"),
+        (
+            "load average at the end",
+            ", ".join(f"{load:.2f}" for load in machine["load_average"]) + " (1, 5, 15 minutes)",
+        ),
     ]
     if "gpu" in machine:
         rows.insert(1, ("GPU", machine["gpu"]))
@@ -58,7 +61,7 @@ def machine_section(results: Results) -> list[str]:
         ]
     if results.multiply_adds is not None:
         rate = results.multiply_adds["gflops"]
-        lines += ["", f"Multiply-adds on registers alone, float32: {rate:.0f} GFLOP/s, the peak that nothing here can exceed."]
+        lines += ["", f"Multiply-adds on registers, float32: {rate:.0f} GFLOP/s, the peak that nothing exceeds."]
     return lines
 
 
@@ -77,7 +80,7 @@ def bars_section(results: Results) -> list[str]:
 
 def steps_section(results: Results) -> list[str]:
     """Median time and rate of each contestant, network and number of columns, and the ratios."""
-    lines = ["## Steps", "", "Median time of a step; in brackets, the rate of its matrix products in GFLOP/s."]
+    lines = ["## Steps", "", "Median time; in brackets, the rate of the matrix products in GFLOP/s."]
     lines += not_run(results.reasons)
     for network in results.networks:
         sizes = results.sizes(network)
@@ -107,7 +110,9 @@ def overheads_section(results: Results) -> list[str]:
         item = found["step_overhead"]
         rows.append(("`Emulator.step` with hardly any arithmetic, writing into given arrays", duration(item["median"])))
         rows.append(("the same, allocating its results", duration(item["seconds_with_allocation"])))
-        rows.append(("a step of a rollout, the state alternating between two arrays", duration(item["seconds_in_turn"])))
+        rows.append(
+            ("a step of a rollout, the state alternating between two arrays", duration(item["seconds_in_turn"]))
+        )
         rows.append(("the same, each window's forcing in another array", duration(item["seconds_with_new_windows"])))
     for name in sorted(name for name in found if name.startswith("first_compile_")):
         item, model = found[name], name.removeprefix("first_compile_")
@@ -130,7 +135,7 @@ def overheads_section(results: Results) -> list[str]:
         rows.append(("the bare `Emulator.step` in it", duration(item["seconds_bare_step"])))
     if "land_accumulation" in found:
         item = found["land_accumulation"]
-        rows.append((f"`LandComponent`: a host step that accumulates forcing, {item['columns']} land cells",
+        rows.append((f"`LandComponent`: a host step that gathers forcing, {item['columns']} land cells",
                      duration(item["median"])))  # fmt: skip
     if "land_firing" in found:
         item = found["land_firing"]
@@ -207,7 +212,7 @@ def land_markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of the land component on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Written by `make bench-land`. The default model, compiled, in float32; "
+        f"{results.date}, commit {results.commit}. Written by `make bench-land`. Default model, compiled, float32; "
         "times are medians over interleaved rounds (`tests/benchmarks/race.py`).",
         "",
         "## Targets",

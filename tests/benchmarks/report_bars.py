@@ -138,7 +138,9 @@ def _figures(results: Results) -> list[Bar]:
             f"<= {duration(OVERHEAD_SECONDS)}",
             None if overhead is None else overhead <= OVERHEAD_SECONDS,
         ),
-        at_most("`LandComponent`: a host step that only accumulates forcing, R2B3", accumulation, ACCUMULATION_SECONDS, True),
+        at_most(
+            "`LandComponent`: a host step that only accumulates forcing, R2B3", accumulation, ACCUMULATION_SECONDS, True
+        ),
         at_most("`LandComponent`: time with 30 % land / time with land everywhere", compaction, COMPACTION, False),
         Bar(
             "start with everything compiled, without importing GT4Py and its DaCe backend",

@@ -67,7 +67,13 @@ def markdown(results: Results) -> str:
         header = ("", *(f"{step['columns']} columns, {_threads(step)}" for step in steps))
         rows = [(f"**{name}**" if name == "ailand" else name, *(_rate(step, name) for step in steps)) for name in names]
         rows.append(("load average at the end", *(f"{step['load']:.2f}" for step in steps)))
-        lines += ["", f"## Steps of {network}", "", "Median time; in brackets, the rate of the matrix products in GFLOP/s.", ""]
+        lines += [
+            "",
+            f"## Steps of {network}",
+            "",
+            "Median time; in brackets, the rate of the matrix products in GFLOP/s.",
+            "",
+        ]
         lines += table(header, rows)
         lines += not_run({name: why for step in steps for name, why in step["reasons"].items()})
     for files in _entries(results, "files"):
@@ -89,7 +95,7 @@ def _files(files: dict[str, Any]) -> list[str]:
         ("resident memory afterwards", "", memory(file["bytes_resident"])),
     ]  # fmt: skip
     return [
-        f"The checkpoint has {size / 1e6:.0f} MB, its weights {file['weights'] / 1e6:.0f} MB. Memory is the peak beyond "
+        f"The checkpoint has {size / 1e6:.0f} MB, its weights {file['weights'] / 1e6:.0f} MB. Memory is the peak above "
         f"the imports; in brackets, relative to the checkpoint. Load average at the end {files['load']:.2f}.",
         "",
         *table(("", "time", "memory"), rows),

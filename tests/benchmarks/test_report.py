@@ -164,8 +164,7 @@ def test_a_whole_run_has_a_report_of_its_own(tmp_path: Path) -> None:
     assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
     text = (tmp_path / "run.md").read_text()
     assert (
-        "| 200000 columns x 40 steps: from the first step to the last row / bare steps | 1.20 | <= 1.25 | met |"
-        in text
+        "| 200000 columns x 40 steps: from the first step to the last row / bare steps | 1.20 | <= 1.25 | met |" in text
     )
     assert "the whole run / bare steps | 1.30 | <= 1.25 | **missed** |" in text
     assert "share of the CPU time | 0.12 | <= 0.10 | **missed** |" in text
