@@ -61,6 +61,7 @@ def adapted(
 ) -> Fields:
     """`read` of a file that is open, of some bytes; None: of a data set in no file."""
     if size is not None:
+        opening.require_root_variables(path, dataset)
         opening.require_plausible(path, dataset, size, {})
     convention = convention_of(dataset) if forced is None else convention_named(forced)
     if convention.adapt is None:
