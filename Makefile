@@ -116,7 +116,7 @@ example-figure: $(BIN)/ailand ## draw the figure of the README: docs/example.png
 	$(BIN)/python -c "from PIL import Image; image = Image.open('$(OUT)/example.png').convert('RGB'); \
 	  image.resize([2 * n // 3 for n in image.size]).quantize(128).save('docs/example.png', optimize=True)"
 
-coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for tens of minutes the first time
+coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for some twenty minutes the first time
 	@mkdir -p $(OUT)
 	GT4PY_BUILD_CACHE_LIFETIME=persistent GT4PY_BUILD_CACHE_DIR=$(abspath $(OUT)) \
 	  $(ICON4PY_VENV)/bin/ailand-icon4py-run --grid R2B3 --hours 24 --grids $(OUT) \

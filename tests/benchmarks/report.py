@@ -42,7 +42,10 @@ def machine_section(results: Results) -> list[str]:
         ("versions", ", ".join(f"{name} {version}" for name, version in machine["versions"].items())),
         ("libraries loaded", "; ".join(machine["thread_pools"]) or "unknown"),
         ("environment", ", ".join(f"{k}={v}" for k, v in machine["variables"].items()) or "no variable for threads"),
-        ("load at the end", ", ".join(f"{load:.2f}" for load in machine["load_average"]) + " (1, 5, 15 minutes)"),
+        (
+            "load average at the end",
+            ", ".join(f"{load:.2f}" for load in machine["load_average"]) + " (1, 5, 15 minutes)",
+        ),
     ]
     if "gpu" in machine:
         rows.insert(1, ("GPU", machine["gpu"]))
@@ -58,7 +61,7 @@ def machine_section(results: Results) -> list[str]:
         ]
     if results.multiply_adds is not None:
         rate = results.multiply_adds["gflops"]
-        lines += ["", f"Multiply-adds in registers, float32: {rate:.0f} GFLOP/s, which nothing here can exceed."]
+        lines += ["", f"Multiply-adds on registers, float32: {rate:.0f} GFLOP/s, the peak that nothing exceeds."]
     return lines
 
 
@@ -67,9 +70,9 @@ def bars_section(results: Results) -> list[str]:
     judged = bars.judge(results)
     missed = sum(bar.reached is not True for bar in judged)
     return [
-        "## Bars",
+        "## Targets",
         "",
-        f"{len(judged) - missed} of {len(judged)} reached.",
+        f"{len(judged) - missed} of {len(judged)} met.",
         "",
         *bars.judged_table(judged),
     ]
@@ -77,7 +80,7 @@ def bars_section(results: Results) -> list[str]:
 
 def steps_section(results: Results) -> list[str]:
     """Median time and rate of each contestant, network and number of columns, and the ratios."""
-    lines = ["## Steps", "", "Median time of a step, and GFLOP/s of its matrix products."]
+    lines = ["## Steps", "", "Median time; in brackets, the rate of the matrix products in GFLOP/s."]
     lines += not_run(results.reasons)
     for network in results.networks:
         sizes = results.sizes(network)
@@ -105,19 +108,21 @@ def overheads_section(results: Results) -> list[str]:
     found = results.overheads
     if "step_overhead" in found:
         item = found["step_overhead"]
-        rows.append(("`Emulator.step` with hardly any arithmetic, results given", duration(item["median"])))
-        rows.append(("the same, results allocated", duration(item["seconds_with_allocation"])))
-        rows.append(("a rollout's step, the state in two arrays in turn", duration(item["seconds_in_turn"])))
-        rows.append(("the same, each window's forcing another array", duration(item["seconds_with_new_windows"])))
+        rows.append(("`Emulator.step` with hardly any arithmetic, writing into given arrays", duration(item["median"])))
+        rows.append(("the same, allocating its results", duration(item["seconds_with_allocation"])))
+        rows.append(
+            ("a step of a rollout, the state alternating between two arrays", duration(item["seconds_in_turn"]))
+        )
+        rows.append(("the same, each window's forcing in another array", duration(item["seconds_with_new_windows"])))
     for name in sorted(name for name in found if name.startswith("first_compile_")):
         item, model = found[name], name.removeprefix("first_compile_")
         rows.append((f"first compilation, {model} model", duration(item["median"])))
         rows.append((f"the same program from the cache, {model} model", duration(item["seconds_cached"])))
     if "cached_start" in found:
         item = found["cached_start"]
-        rows.append(("import to first result, compiled before", duration(item["median"])))
+        rows.append(("from import to first result, with everything compiled", duration(item["median"])))
         rows.append(("of which importing gt4py.next and its DaCe backend", duration(item["seconds_imports"])))
-        rows.append(("the rest", duration(item["seconds_beyond_imports"])))
+        rows.append(("of which everything else", duration(item["seconds_beyond_imports"])))
     if "peak_memory_bytes" in found:
         item = found["peak_memory_bytes"]
         rows.append((f"peak memory beyond the imports, {item['network']}, {item['columns']} columns",
@@ -130,18 +135,18 @@ def overheads_section(results: Results) -> list[str]:
         rows.append(("the bare `Emulator.step` in it", duration(item["seconds_bare_step"])))
     if "land_accumulation" in found:
         item = found["land_accumulation"]
-        rows.append((f"`LandComponent`: a host step that adds to the window, {item['columns']} land cells",
+        rows.append((f"`LandComponent`: a host step that gathers forcing, {item['columns']} land cells",
                      duration(item["median"])))  # fmt: skip
     if "land_firing" in found:
         item = found["land_firing"]
-        rows.append((f"`LandComponent`: a host step with the emulator's, {item['columns']} land cells",
+        rows.append((f"`LandComponent`: a host step that steps the emulator, {item['columns']} land cells",
                      duration(item["median"])))  # fmt: skip
         rows.append(("the same with the derivatives of the fluxes", duration(item["seconds_with_derivatives"])))
     if "land_compaction" in found:
         item = found["land_compaction"]
         rows.append((f"`LandComponent`: a window with {100 * item['share']:.0f} % land, {item['points']} points",
                      duration(item["median"])))  # fmt: skip
-        rows.append(("its time over that with land everywhere", f"{item['ratio']:.2f}"))
+        rows.append(("its time relative to land everywhere", f"{item['ratio']:.2f}"))
     if not rows:
         return []
     return ["## Overheads", "", *table(("", ""), rows)]
@@ -164,9 +169,9 @@ def physical_model_section(results: Results) -> list[str]:
     return [
         "## Beside the physical model",
         "",
-        f"ecLand takes {low:.0f} to {high:.0f} microseconds of one core for one column and a step of six hours on a "
-        "machine of this kind (six hourly steps of 80 columns, start-up and output removed, four runs). The emulator, "
-        f"its time multiplied by its {threads} threads:",
+        f"ecLand takes {low:.0f} to {high:.0f} microseconds of one core per column and six hours on a machine of this "
+        "kind (six hourly steps, 80 columns, start-up and output subtracted, four runs). For the emulator, wall-clock "
+        f"time is multiplied by its {threads} threads:",
         "",
         *table(("network", "columns", "microseconds of one core per column and step", "ecLand / emulator"), rows),
     ]
@@ -180,13 +185,14 @@ def markdown(results: Results, figure: str) -> str:
         "",
         f"{results.date}, commit {results.commit}"
         + (f"; the run took {results.seconds / 60:.0f} minutes" if results.seconds else "")
-        + ". Made by `make bench`.",
+        + ". Written by `make bench`.",
         "",
-        "A step takes static fields, forcing and state in model units and gives the new state and the diagnostics in "
-        "model units. All contestants do this on the same numbers with the same threads, in float32 unless their name "
-        "says otherwise, and are checked against float64 first. Rivals are timed in turn in interleaved rounds "
-        "(`tests/benchmarks/race.py`); a time is the median of these rounds. What each contestant is and how it is "
-        "given its best: `tests/benchmarks/contestants.py`. `gemm_...` are the network's matrix products alone.",
+        "A step takes static fields, forcing and state in model units and returns the new state and the diagnostics in "
+        "model units. Every contestant computes it from the same inputs with the same number of threads, in float32 "
+        "unless its name says otherwise, and is checked against float64 before it is timed. Contestants are timed in "
+        "turn, in interleaved rounds (`tests/benchmarks/race.py`); a time is the median over the rounds. "
+        "`tests/benchmarks/contestants.py` describes each contestant and how it is tuned; those in `..._blocks` are "
+        "called on blocks of columns that fit into the cache. `gemm_...` are the network's matrix products alone.",
         "",
         f"![GFLOP/s by network and contestant, and times at small sizes]({figure})",
         "",
@@ -206,10 +212,10 @@ def land_markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of the land component on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Made by `make bench-land`. The default model, compiled, in float32; "
-        "a time is the median of interleaved rounds (`tests/benchmarks/race.py`).",
+        f"{results.date}, commit {results.commit}. Written by `make bench-land`. Default model, compiled, float32; "
+        "times are medians over interleaved rounds (`tests/benchmarks/race.py`).",
         "",
-        "## Bars",
+        "## Targets",
         "",
         *bars.judged_table(judged),
         "",

@@ -37,9 +37,9 @@ class Bar(NamedTuple):
 
 def judged_table(judged: Sequence[Bar]) -> list[str]:
     """Lines of a table of bars, and whether they were reached."""
-    words = {True: "reached", False: "**not reached**", None: "not measured"}
+    words = {True: "met", False: "**missed**", None: "not measured"}
     return table(
-        ("bar", "found", "wanted", ""), [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judged]
+        ("figure", "measured", "target", ""), [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judged]
     )
 
 
@@ -59,7 +59,7 @@ def judge(results: Results) -> list[Bar]:
                 bar = at_least(name, best[1] if best else None, ratio, note)
                 share = _machine_share(results, network, columns)
                 if columns in MANY and share is not None and share >= MACHINE_SHARE:
-                    bar = bar._replace(reached=True, found=f"{bar.found}; {100.0 * share:.0f} % of the multiply-adds")
+                    bar = bar._replace(reached=True, found=f"{bar.found}; {100.0 * share:.0f} % of the peak")
                 judged.append(bar)
     return [*judged, *_rounded(results), *_figures(results)]
 
@@ -99,7 +99,7 @@ def _note(results: Results, network: str, columns: int, ratio: float) -> str:
     if best[1] < ratio and results.multiply_adds is not None:
         needed = results.steps[network, columns, "ailand"].gflops * ratio / best[1]
         share = needed / results.multiply_adds["gflops"]
-        note += f"; {ratio:g} would take {100.0 * share:.0f} % of the multiply-adds"
+        note += f"; {ratio:g} would take {100.0 * share:.0f} % of the peak"
     return note
 
 
@@ -138,16 +138,18 @@ def _figures(results: Results) -> list[Bar]:
             f"<= {duration(OVERHEAD_SECONDS)}",
             None if overhead is None else overhead <= OVERHEAD_SECONDS,
         ),
-        at_most("`LandComponent`: a host step without the emulator's, R2B3", accumulation, ACCUMULATION_SECONDS, True),
-        at_most("`LandComponent`: time with 30 % land over time with land everywhere", compaction, COMPACTION, False),
+        at_most(
+            "`LandComponent`: a host step that only accumulates forcing, R2B3", accumulation, ACCUMULATION_SECONDS, True
+        ),
+        at_most("`LandComponent`: time with 30 % land / time with land everywhere", compaction, COMPACTION, False),
         Bar(
-            "cached start beyond importing GT4Py and its DaCe backend",
+            "start with everything compiled, without importing GT4Py and its DaCe backend",
             "" if start is None else duration(start),
             f"<= {duration(START_SECONDS)}",
             None if start is None else start <= START_SECONDS,
         ),
         Bar(
-            "float32 against float64, largest relative norm of the error",
+            "float32 against float64, largest relative error (norm)",
             "" if error is None else f"{error:.1e}",
             f"<= {FLOAT32_ERROR:.0e}",
             None if error is None else error <= FLOAT32_ERROR,

@@ -19,7 +19,7 @@ def tables(results: Results) -> list[str]:
     lines: list[str] = []
     if linear:
         bars = " and ".join(f"{name.replace('_', '-')} {most:g}" for name, most in MOST_STEPS.items())
-        lines += [f"Time over that of the step; bars: {bars}.", ""]
+        lines += [f"Time relative to the step; targets: {bars} at most.", ""]
         lines += table(
             ("network", "columns", "threads", "step", "tangent-linear / step", "adjoint / step"),
             [
@@ -30,7 +30,7 @@ def tables(results: Results) -> list[str]:
     if blocks:
         lines += [
             "",
-            "Blocks of the Jacobian, and one-sided finite differences of the step for the same derivatives.",
+            "Blocks of the Jacobian beside one-sided finite differences of the step for the same derivatives.",
             "",
         ]
         lines += table(
@@ -47,11 +47,11 @@ def markdown(results: Results) -> str:
         [
             "# Benchmarks of derivatives on the CPU",
             "",
-            f"{results.date}, commit {results.commit}. Made by `make bench-derivatives`. Compiled, in float32; rivals "
-            "are timed in turn in interleaved rounds (`tests/benchmarks/race.py`), a ratio is the median of the "
-            "rounds' ratios.",
+            f"{results.date}, commit {results.commit}. Written by `make bench-derivatives`. Compiled, in float32; what "
+            "is compared is timed in turn, in interleaved rounds (`tests/benchmarks/race.py`); a ratio is the median "
+            "of the rounds' ratios.",
             "",
-            f"{machine['processor']}, {machine['cores']} cores; load at the end "
+            f"{machine['processor']}, {machine['cores']} cores; load average at the end "
             f"{', '.join(f'{load:.2f}' for load in machine['load_average'])} (1, 5, 15 minutes).",
             "",
             *tables(results),

@@ -48,11 +48,11 @@ def markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of large networks on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Made by `make bench-large`. `point_wise_1024x16x4`: 1024 "
-        "channels x 16 layers x ratio 4, as anemoi ships it; `layer_norm_6x1024`: aiLand v1 twice as wide; with random "
-        "weights, `dace_cpu`, float32. Contestants, checked against float64 "
-        "first, and the network's matrix products alone are timed in turn in interleaved rounds "
-        "(`tests/benchmarks/contest.py`); a time is the median of these rounds.",
+        f"{results.date}, commit {results.commit}. Written by `make bench-large`. `point_wise_1024x16x4` "
+        "has 1024 channels, 16 layers and ratio 4, as anemoi configures it; `layer_norm_6x1024` is aiLand v1 twice as "
+        "wide. Weights are random; `dace_cpu`, float32. Contestants are checked against float64, then timed in turn "
+        "with the network's matrix products alone, in interleaved rounds (`tests/benchmarks/contest.py`); a time is "
+        "the median over the rounds.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; caches "
         f"{', '.join(f'{level} {size}' for level, size in machine['caches'].items())}; "
@@ -66,8 +66,14 @@ def markdown(results: Results) -> str:
         names = sorted(dict.fromkeys(name for step in steps for name in step["seconds"]), key=is_limit)
         header = ("", *(f"{step['columns']} columns, {_threads(step)}" for step in steps))
         rows = [(f"**{name}**" if name == "ailand" else name, *(_rate(step, name) for step in steps)) for name in names]
-        rows.append(("load at the end", *(f"{step['load']:.2f}" for step in steps)))
-        lines += ["", f"## Steps of {network}", "", "Median time, and GFLOP/s of the matrix products.", ""]
+        rows.append(("load average at the end", *(f"{step['load']:.2f}" for step in steps)))
+        lines += [
+            "",
+            f"## Steps of {network}",
+            "",
+            "Median time; in brackets, the rate of the matrix products in GFLOP/s.",
+            "",
+        ]
         lines += table(header, rows)
         lines += not_run({name: why for step in steps for name, why in step["reasons"].items()})
     for files in _entries(results, "files"):
@@ -83,14 +89,14 @@ def _files(files: dict[str, Any]) -> list[str]:
 
     rows = [(name, duration(files[key]["seconds"]), memory(files[key]["bytes"])) for key, name in _READINGS.items()]
     rows += [
-        ("an emulator of it", duration(file["seconds_emulator"]), ""),
-        (f"compiling it, and a step of {files['columns']} columns", duration(file["seconds_compile"]),
+        ("creating an emulator from it", duration(file["seconds_emulator"]), ""),
+        (f"compiling it and a first step of {files['columns']} columns", duration(file["seconds_compile"]),
          memory(file["bytes_step"])),
-        ("what is resident then", "", memory(file["bytes_resident"])),
+        ("resident memory afterwards", "", memory(file["bytes_resident"])),
     ]  # fmt: skip
     return [
-        f"Of a checkpoint of {size / 1e6:.0f} MB, weights {file['weights'] / 1e6:.0f} MB. Memory is the peak beyond "
-        f"the imports, in brackets over the checkpoint's size; load at the end {files['load']:.2f}.",
+        f"The checkpoint has {size / 1e6:.0f} MB, its weights {file['weights'] / 1e6:.0f} MB. Memory is the peak above "
+        f"the imports; in brackets, relative to the checkpoint. Load average at the end {files['load']:.2f}.",
         "",
         *table(("", "time", "memory"), rows),
     ]

@@ -40,11 +40,12 @@ def markdown(results: Results) -> str:
     lines = [
         "# Benchmark of a whole run on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Made by `make bench-run`. `ailand_gt4py.run` with the default "
-        "model, compiled, in float32, from a zarr store to a zarr store: opening and checks, an emulator, forcing from "
-        "time and location, steps, range flags, compressed output, restart file. In turn with it, in one process, the "
-        "bare `Emulator.step` as many times on the same threads, on forcing in memory; both have been run before. "
-        "What a run does before its first step and after its last does not grow with its length.",
+        f"{results.date}, commit {results.commit}. Written by `make bench-run`. `ailand_gt4py.run` with the default "
+        "model, compiled, in float32, from one zarr store to another: opening and checking files, creating the "
+        "emulator, deriving forcing from time and location, steps, range flags, compressed output, restart file. It "
+        "alternates, in one process, with as many bare calls of `Emulator.step` on the same threads and forcing in "
+        "memory; both have been warmed up. What a run does before its first step and after its last does not grow "
+        "with its length.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         f"{', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.",
@@ -58,6 +59,6 @@ def markdown(results: Results) -> str:
                 zip(*(found[key] for key in ("run", "steps", "bare", "cpu")), strict=True), 1
             )
         ]
-        lines += ["", "## Rounds", "", f"Load at the end {found['load']:.2f}.", ""]
-        lines += table(("round", "run", "of it the steps", "bare steps", "CPU time of the run", "steps / bare"), rows)
+        lines += ["", "## Rounds", "", f"Load average at the end {found['load']:.2f}.", ""]
+        lines += table(("round", "run", "of which steps", "bare steps", "CPU time of the run", "steps / bare"), rows)
     return "\n".join([*lines, ""])

@@ -270,7 +270,7 @@ def test_shades_are_white_at_one_and_the_same_both_ways():
 def test_cost_line():
     line = report_data.cost_text(Cost(columns=100, steps=10, cpu_seconds=0.005, wall_seconds=0.004), 21_600.0)
     assert "5 microseconds with 100 columns at once (4 by the wall clock)" in line
-    assert "ecLand 91 to 127, 18 to 25 times less" in line
+    assert "ecLand 91 to 127, 18 to 25 times as much" in line
     assert math.isnan(Cost(10, 0, 0.0, 0.0).cpu_microseconds)
 
 

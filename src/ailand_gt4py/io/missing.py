@@ -67,6 +67,7 @@ def _prepare(variable: xr.Variable, what: str, lost: LostChunks | None) -> None:
         for name in _PACKING:
             variable.attrs.pop(name, None)
     if len(codes):
+        variable.encoding.pop("missing_value", None)  # of a data set that was decoded before: told once more
         variable.attrs["missing_value"] = codes
     if problem or lost is not None or limits is not None:
         code = codes[0] if len(codes) and variable.dtype.kind != "f" else np.nan

@@ -195,6 +195,8 @@ def other_quantities(path: Path, dataset: xr.Dataset, own_names: Mapping[str, st
     """
     result = []
     for name, own in own_names.items():
+        if name not in CATALOGUE:  # asked for by its own name: what a model that names nothing takes, observations
+            continue
         entry, theirs = CATALOGUE[name], str(dataset[own].attrs.get("standard_name", ""))
         unit = str(dataset[own].attrs.get("units", ""))
         if name in _DIRECTIONS and _DIRECTIONS[name] in unit.lower():

@@ -62,6 +62,7 @@ def adapted(
 ) -> Fields:
     """`read` of a file that is open, of some bytes; None: of a data set in no file."""
     if size is not None:
+        opening.require_root_variables(path, dataset)
         opening.require_plausible(path, dataset, size, {})
     dataset, notes = at_valid_times(path, dataset)
     convention = convention_of(dataset) if forced is None else convention_named(forced)

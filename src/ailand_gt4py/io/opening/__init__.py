@@ -108,17 +108,19 @@ def _netcdf(path: Path, options: Mapping[str, Any]) -> xr.Dataset:
     default = netCDF4.get_chunk_cache()
     netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
     try:
-        found = xr.open_dataset(path, engine="netcdf4", **options)
-        if not found.variables:
-            found.close()
-            with netCDF4.Dataset(path) as file:
-                groups = ", ".join(file.groups)
-            raise InputError(
-                f"{path}: has no variables{groups and f' but in groups ({groups})'}, expected them in the root group"
-            )
-        return found
+        return xr.open_dataset(path, engine="netcdf4", **options)
     finally:
         netCDF4.set_chunk_cache(*default)
+
+
+def require_root_variables(path: Path, dataset: xr.Dataset) -> None:
+    """Refuse a netCDF file of columns all of whose variables are in groups, naming these."""
+    if dataset.variables or not path.is_file() or zipfile.is_zipfile(path):
+        return
+    with netCDF4.Dataset(path) as file:
+        groups = ", ".join(file.groups)
+    if groups:
+        raise InputError(f"{path}: has no variables but in groups ({groups}), expected them in the root group")
 
 
 def as_in_file(dataset: xr.Dataset, path: Path) -> xr.Dataset:

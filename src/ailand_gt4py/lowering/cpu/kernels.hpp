@@ -438,8 +438,8 @@ inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[m
                  long unit = narrow_tile_rows, long tile = tile_rows) {
     // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
     // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
-    // Weights that no cache holds come from memory for each block anew: they take as long as the products of some rows.
-    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
+    // Weights of many such caches come from afar for each block anew: they take as long as the products of some rows.
+    const long least = bytes_of_weights > 8.0 * cache_bytes() ? 16 * unit : 2 * unit;
     const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
     long threads = 1, within = 1;
 #ifdef _OPENMP

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <immintrin.h>
+#include <utility>
 #if defined(__AMX_BF16__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ namespace ailand {
 // Of a packed weight: a panel has so many outputs, side by side, and inputs in multiples of so many (`core.matrices`).
 constexpr long panel_outputs = 16, packed_inputs = 32;
 // Of so many rows a tile of sums is made at a time.
-constexpr long rounded_rows = 32, fewer_rounded_rows = 12;
+constexpr long rounded_rows = 32, most_pair_rows = 12;
 // Where the matrix unit reads rows, strides that are powers of two would crowd in few cache sets.
 constexpr long rounded_padding = 32;
 
@@ -115,7 +116,7 @@ void multiply_pairs(const RoundedTerm* terms, int count, const uint16_t* rows, l
     for (int t = 0; t < count; ++t) {
         const long inputs = whole_inputs(terms[t].inputs), words = inputs / 2 * panel_outputs;
         const float* weight = terms[t].weight + panel * words;
-        for (long k = 0; k < inputs; k += 2, weight += panel_outputs) {
+        for (long k = 0; k < terms[t].inputs; k += 2, weight += panel_outputs) {
             __m512bh weights[panels];
             for (int p = 0; p < panels; ++p) weights[p] = (__m512bh)_mm512_loadu_ps(weight + p * words);
             for (int r = 0; r < R; ++r) {
@@ -129,6 +130,17 @@ void multiply_pairs(const RoundedTerm* terms, int count, const uint16_t* rows, l
     }
     for (int r = 0; r < R; ++r)
         for (int p = 0; p < panels; ++p) _mm512_storeu_ps(tile + (r * panels + p) * panel_outputs, sums[r][p]);
+}
+
+// `multiply_pairs` for numbers of rows and panels that are known at run time.
+using MultiplyPairs = void (*)(const RoundedTerm*, int, const uint16_t*, long, long, float*);
+template <int panels, int... R> MultiplyPairs pairs_of_rows(long rows, std::integer_sequence<int, R...>) {
+    static constexpr MultiplyPairs of_rows[] = {multiply_pairs<R + 1, panels>...};
+    return of_rows[rows - 1];
+}
+inline MultiplyPairs pairs_of(long rows, int panels) {
+    constexpr auto all = std::make_integer_sequence<int, most_pair_rows>();
+    return panels == 2 ? pairs_of_rows<2>(rows, all) : pairs_of_rows<1>(rows, all);
 }
 
 // A dense layer on rows of a block, panel by panel of weights; `finish` takes the sums of each tile. Tests may do without
@@ -171,11 +183,10 @@ void multiply_pairs(const RoundedTerm* terms, int count, const uint16_t* rows, l
         }
 #endif
         make_panels(first, last, [&](const uint16_t* from, long left, long panel, int at_once, float* tile) {
-            constexpr int most = fewer_rounded_rows;
-            const auto multiply = left >= most ? (at_once == 2 ? multiply_pairs<most, 2> : multiply_pairs<most, 1>)
-                                               : (at_once == 2 ? multiply_pairs<1, 2> : multiply_pairs<1, 1>);
-            multiply(terms, count, from, stride, panel, tile);
-            return left >= most ? (long)most : 1L;
+            // The rows in as few tiles as they go into, as equal as can be.
+            const long tiles = (left + most_pair_rows - 1) / most_pair_rows, taken = (left + tiles - 1) / tiles;
+            pairs_of(taken, at_once)(terms, count, from, stride, panel, tile);
+            return taken;
         });
     };
     if (threads > 1) share((panels + 1) / 2, threads, [&](long k) { make(2 * k, std::min(2 * k + 2, panels)); });

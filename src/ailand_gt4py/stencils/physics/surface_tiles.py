@@ -3,8 +3,8 @@
 The formulas are ecLand's, which the network learned from, applied to the mean over the grid box:
 
 * tiles: IFS documentation (CY48R1), part IV, chapter 8; Boussetta et al. 2021 (doi:10.3390/atmos12060723). Their
-  shares follow from the covers of vegetation, lakes and towns and from the snow cover. The network does not know the
-  interception reservoir, so there is no wet-skin tile.
+  shares follow from the covers of vegetation, lakes and towns and from the snow cover. There is no wet-skin tile: a
+  model need not have the interception reservoir among its variables.
 * albedo and emissivity by tile: ecLand's ``surfrad_ctl_mod``.
 * roughness by tile and its mean at a blending height of 10 m: ecLand's ``vupdz0_mod`` and ``surfexcdriver_ctl_mod``;
   roughness for heat of snow after Andreas 2002 (doi:10.1175/1525-7541(2002)003<0417:PSTOSA>2.0.CO;2).
