@@ -24,10 +24,7 @@ from report_data import Results, amount, duration, not_run, read
 from report_tables import table
 
 from ailand_gt4py.core.errors import InputError
-
-#: ecLand's own cost on the project's machine: microseconds of one core for one column and a step of six hours (six
-#: hourly steps, 80 columns, without start-up and output, four runs).
-PHYSICAL_MODEL = (91.0, 127.0)
+from ailand_gt4py.evaluation.literature import ECLAND_MICROSECONDS, ECLAND_STEP_SECONDS, ecland_factors
 
 TITLES = {"cpu": "CPU", "cuda": "GPU"}
 
@@ -135,7 +132,7 @@ def overheads_section(results: Results) -> list[str]:
         rows.append(("the bare `Emulator.step` in it", duration(item["seconds_bare_step"])))
     if "land_accumulation" in found:
         item = found["land_accumulation"]
-        rows.append((f"`LandComponent`: a host step that gathers forcing, {item['columns']} land cells",
+        rows.append((f"`LandComponent`: a host step that accumulates forcing, {item['columns']} land cells",
                      duration(item["median"])))  # fmt: skip
     if "land_firing" in found:
         item = found["land_firing"]
@@ -161,11 +158,10 @@ def physical_model_section(results: Results) -> list[str]:
         if own is None:
             continue
         cost = own.median * threads / size * 1e6
-        slow, fast = (value / cost for value in PHYSICAL_MODEL)
-        rows.append((network, f"{size}", f"{cost:.2f}", f"{slow:.0f} to {fast:.0f}"))
+        rows.append((network, f"{size}", f"{cost:.2f}", ecland_factors(cost, ECLAND_STEP_SECONDS)))
     if not rows or results.device != "cpu":
         return []
-    low, high = PHYSICAL_MODEL
+    low, high = ECLAND_MICROSECONDS
     return [
         "## Beside the physical model",
         "",
@@ -185,7 +181,7 @@ def markdown(results: Results, figure: str) -> str:
         "",
         f"{results.date}, commit {results.commit}"
         + (f"; the run took {results.seconds / 60:.0f} minutes" if results.seconds else "")
-        + ". Written by `make bench`.",
+        + ". Made by `make bench`.",
         "",
         "A step takes static fields, forcing and state in model units and returns the new state and the diagnostics in "
         "model units. Every contestant computes it from the same inputs with the same number of threads, in float32 "
@@ -212,7 +208,7 @@ def land_markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of the land component on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Written by `make bench-land`. Default model, compiled, float32; "
+        f"{results.date}, commit {results.commit}. Made by `make bench-land`. Default model, compiled, float32; "
         "times are medians over interleaved rounds (`tests/benchmarks/race.py`).",
         "",
         "## Targets",

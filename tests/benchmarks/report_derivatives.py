@@ -47,7 +47,7 @@ def markdown(results: Results) -> str:
         [
             "# Benchmarks of derivatives on the CPU",
             "",
-            f"{results.date}, commit {results.commit}. Written by `make bench-derivatives`. Compiled, in float32; what "
+            f"{results.date}, commit {results.commit}. Made by `make bench-derivatives`. Compiled, in float32; what "
             "is compared is timed in turn, in interleaved rounds (`tests/benchmarks/race.py`); a ratio is the median "
             "of the rounds' ratios.",
             "",

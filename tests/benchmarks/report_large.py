@@ -48,7 +48,7 @@ def markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of large networks on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Written by `make bench-large`. `point_wise_1024x16x4` "
+        f"{results.date}, commit {results.commit}. Made by `make bench-large`. `point_wise_1024x16x4` "
         "has 1024 channels, 16 layers and ratio 4, as anemoi configures it; `layer_norm_6x1024` is aiLand v1 twice as "
         "wide. Weights are random; `dace_cpu`, float32. Contestants are checked against float64, then timed in turn "
         "with the network's matrix products alone, in interleaved rounds (`tests/benchmarks/contest.py`); a time is "

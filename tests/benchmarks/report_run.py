@@ -40,7 +40,7 @@ def markdown(results: Results) -> str:
     lines = [
         "# Benchmark of a whole run on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Written by `make bench-run`. `ailand_gt4py.run` with the default "
+        f"{results.date}, commit {results.commit}. Made by `make bench-run`. `ailand_gt4py.run` with the default "
         "model, compiled, in float32, from one zarr store to another: opening and checking files, creating the "
         "emulator, deriving forcing from time and location, steps, range flags, compressed output, restart file. It "
         "alternates, in one process, with as many bare calls of `Emulator.step` on the same threads and forcing in "

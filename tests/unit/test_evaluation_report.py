@@ -272,6 +272,8 @@ def test_cost_line():
     assert "5 microseconds with 100 columns at once (4 by the wall clock)" in line
     assert "ecLand 91 to 127, 18 to 25 times as much" in line
     assert math.isnan(Cost(10, 0, 0.0, 0.0).cpu_microseconds)
+    slow = report_data.cost_text(Cost(columns=100, steps=10, cpu_seconds=0.06, wall_seconds=0.04), 21_600.0)
+    assert "ecLand 91 to 127, 1.5 to 2.1 times as much" in slow
 
 
 def test_monthly_means():

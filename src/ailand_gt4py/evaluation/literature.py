@@ -45,6 +45,12 @@ def ecland_microseconds(step_seconds: float) -> tuple[float, float]:
     return low, high
 
 
+def ecland_factors(microseconds: float, step_seconds: float) -> str:
+    """How many times an emulator's CPU time for a column and a step, microseconds, ecLand takes: lowest to highest."""
+    factors = (time / microseconds for time in ecland_microseconds(step_seconds))
+    return " to ".join(f"{factor:.1f}" if factor < 10.0 else f"{factor:.0f}" for factor in factors)
+
+
 def published_rmse(name: str, units: str) -> tuple[float, float, float] | None:
     """aiLand v1's RMSE by `PROTOCOLS`; None for variables without one, or in other units."""
     return AILAND_V1_RMSE.get(name) if _UNITS.get(name) == units else None

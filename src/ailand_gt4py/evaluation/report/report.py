@@ -116,17 +116,12 @@ def cost_text(cost: Cost, step_seconds: float) -> str:
     """A line on what a step costs, beside the physical model's cost for the same time."""
     low, high = literature.ecland_microseconds(step_seconds)
     own = cost.cpu_microseconds
-    known = own > 0.0 and math.isfinite(own)
-    ratio = f", {_factor(low / own)} to {_factor(high / own)} times as much" if known else ""
+    is_known = own > 0.0 and math.isfinite(own)
+    ratio = f", {literature.ecland_factors(own, step_seconds)} times as much" if is_known else ""
     return (
         f"CPU time for a column and a step of {step_seconds / 3600.0:g} h: {own:.3g} microseconds with {cost.columns} "
         f"columns at once ({cost.wall_microseconds:.3g} by the wall clock); ecLand {low:.0f} to {high:.0f}{ratio}"
     )
-
-
-def _factor(value: float) -> str:
-    """With two digits below ten and none behind the point above."""
-    return f"{value:.1f}" if value < 10.0 else f"{value:.0f}"
 
 
 def of_study(study: Study) -> dict[str, object]:
