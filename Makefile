@@ -86,7 +86,7 @@ $(ANEMOI_VENV)/.test: pyproject.toml tests/anemoi/packages.txt tests/anemoi/need
 	@touch $@
 
 test-anemoi: $(ANEMOI_VENV)/.test ## run the tests with anemoi's data sets, training and inference, in an environment of their own
-	$(ANEMOI_VENV)/bin/python -m pytest tests/unit/test_training_sources.py tests/anemoi
+	$(ANEMOI_VENV)/bin/python -m pytest tests/unit/test_training_sources.py tests/unit/test_grib.py tests/anemoi
 
 test-wheel: ## build sdist and wheel, install the wheel alone, and use it outside the repository: all that a stranger does
 	# As above: where PyTorch is not to be had, the toy is not trained.

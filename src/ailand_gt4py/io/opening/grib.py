@@ -18,9 +18,6 @@ from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.opening import OPENERS, Opener
 
-#: Major version of earthkit-data whose fields answer to `get`.
-EARLIEST = 1
-
 #: Levels whose fields are none of the surface.
 _ALOFT = ("isobaricInhPa", "isobaricInPa", "hybrid", "potentialVorticity", "theta")
 #: Of the fields of a file, kept as attributes of its variables: netCDF files made of GRIB have them, too.
@@ -58,18 +55,12 @@ def open_grib(path: Path) -> xr.Dataset:
         InputError: earthkit-data is not installed; the file cannot be read; fields of different grids; one twice.
     """
     try:
-        from earthkit.data import __version__ as version
         from earthkit.data import from_source
     except ImportError as error:
         raise InputError(
             f"{path}: is a GRIB file, which is read by earthkit-data ({reason(error)}); expected: pip install "
             "'ailand_gt4py[grib]'"
         ) from error
-    if int(version.partition(".")[0]) < EARLIEST:
-        raise InputError(
-            f"{path}: is a GRIB file, and earthkit-data is {version}; expected {EARLIEST}.0 or newer: pip install "
-            "'ailand_gt4py[grib]'"
-        )
     try:
         fields = list(from_source("file", str(path)).to_fieldlist())
         messages = [_message(one) for one in fields if _key(one, "typeOfLevel") not in _ALOFT]
@@ -87,7 +78,12 @@ def open_grib(path: Path) -> xr.Dataset:
 
 
 def _key(field: Any, name: str) -> Any:
-    return field.get(f"metadata.{name}")
+    """A key of ecCodes; anemoi's packages take no earthkit-data from 1.0 on, whose fields answer in another way."""
+    return field.get(f"metadata.{name}") if hasattr(field, "get") else field.metadata(name, default=None)
+
+
+def _geography(field: Any) -> Any:
+    return field.geography if hasattr(field, "geography") else field.metadata().geography
 
 
 def _message(field: Any) -> Message:
@@ -103,10 +99,11 @@ def _message(field: Any) -> Message:
 def _coordinates(field: Any) -> dict[str, tuple[tuple[str, ...], Values, dict[str, str]]]:
     """Latitude and longitude of a field's points, in the order of its values."""
     units = {"latitude": {"units": "degrees_north"}, "longitude": {"units": "degrees_east"}}
+    geography = _geography(field)
     if _key(field, "gridType") == "regular_ll":
-        axes = {"latitude": field.geography.distinct_latitudes(), "longitude": field.geography.distinct_longitudes()}
+        axes = {"latitude": geography.distinct_latitudes(), "longitude": geography.distinct_longitudes()}
         return {name: ((name,), np.asarray(values), units[name]) for name, values in axes.items()}
-    points = {"latitude": field.geography.latitudes(), "longitude": field.geography.longitudes()}
+    points = {"latitude": geography.latitudes(), "longitude": geography.longitudes()}
     return {name: (("values",), np.asarray(values).ravel(), units[name]) for name, values in points.items()}
 
 
