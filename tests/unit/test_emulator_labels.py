@@ -77,3 +77,18 @@ def test_other_names_are_refused(emulator: Emulator, plain: list[np.ndarray]) ->
     out = state.copy(), np.empty((N_COLUMNS, len(emulator.model.diagnostics)), np.float32)
     with pytest.raises(InputError, match="new state: found the variables .*, expected the order swvl1, "):
         emulator.step(static, forcing, state, out=out)
+
+
+def test_other_columns_are_refused(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    static, forcing, state = labelled(emulator, plain)
+    with pytest.raises(InputError, match="forcing: found 9 at index 0 along 'cell', expected 7 as of static"):
+        emulator.step(static, forcing.isel(cell=[2, 1, 0]), state)
+    with pytest.raises(InputError, match="state: found 9 at index 0 along 'cell', expected 7 as of forcing"):
+        emulator.step(plain[0], forcing, state.isel(cell=[2, 1, 0]))
+    texts = state.assign_coords(cell=["a", "b", "c"])
+    with pytest.raises(InputError, match="state: found a at index 0 along 'cell', expected 7 as of static"):
+        emulator.step(static, forcing, texts)
+    expected = emulator.step(*plain)[0]
+    np.testing.assert_array_equal(emulator.step(static, forcing.drop_vars("cell"), state)[0], expected)
+    as_float = forcing.assign_coords(cell=[7.0, 8.00001, 369.0])
+    np.testing.assert_array_equal(emulator.step(static, as_float, state)[0], expected)

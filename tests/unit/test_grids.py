@@ -103,7 +103,7 @@ def test_dimensions_of_length_one_are_left_out_and_said() -> None:
     data["met_tair"] = data["met_tair"].expand_dims(height=[10.0], axis=1)
     (found,), grid = to_columns([fields(data)])
     assert dict(grid.sizes) == {"lat": 1, "lon": 2}
-    assert found.notes[0] == "Dimension of length 1 left out: height."
+    assert found.notes[0] == "Dimension of length 1 left out: height (10.0)."
     two = np.zeros((3, 2, 1, 2))
     data = data.drop_vars(["met_tair", "height"]).assign(met_tair=(("time", "height", "lat", "lon"), two))
     with pytest.raises(InputError, match=r"met_tair.*height: 2.*expected \(time: 3, lat: 1, lon: 2\)"):

@@ -235,3 +235,32 @@ def test_a_level_of_a_field_of_xarray_is_chosen_by_name() -> None:
     np.testing.assert_array_equal(found, columns[1][MASK])
     with pytest.raises(InputError, match="t: found level 1 of K, expected 0 to 0"):
         points.view(named(columns[:1], "K", "cell"), "t")
+
+
+def test_fields_of_xarray_with_other_labels_are_refused() -> None:
+    """Such as latitudes from south to north in one field and from north to south in another one."""
+    points = HostPoints(named(np.ones((2, 3), bool), "lat", "lon", coords={"lat": [50.0, 49.0], "lon": [350, 355, 0]}))
+    field = named(np.zeros((2, 3)), "lat", "lon", coords={"lat": np.array([50, 49], "f4"), "lon": [-10.0, -5.0, 0.0]})
+    points.view(field, "t")
+    points.view(field.drop_vars("lat").transpose(), "t")
+    with pytest.raises(InputError, match=r"t: found 49.0 at index 0 along 'lat', expected 50.0 as of the other fields"):
+        points.view(field.isel(lat=[1, 0]), "t")
+    with pytest.raises(InputError, match=r"t: found 3 labels along 'lat', expected 2 as of"):
+        points.view(field.reindex(lat=[50.0, 49.0, 48.0]), "t")
+
+
+def test_units_of_fields_of_xarray_are_heeded() -> None:
+    host, mask = Host((2, 3)), np.ones((2, 3), bool)
+    where = named(host.field(host.latitude), "lat", "lon", attrs={"units": "radian"})
+    with pytest.raises(InputError, match="latitude: found the unit 'radian', expected 'degrees_north'"):
+        component(host, mask, latitude=where)
+    surface = host.surface(MODEL)
+    name = next(iter(surface["static"]))
+    wrong = named(np.full((2, 3), 0.5), "lat", "lon", attrs={"units": "%"})
+    with pytest.raises(InputError, match=f"{name}: found the unit '%', expected '1'"):
+        component(host, mask, static={**surface["static"], name: wrong}, initial_state=surface["initial_state"])
+    land, weather = component(host, mask), host.weather(START)
+    rain = named(weather["met_rainf"], "lat", "lon")
+    with pytest.raises(InputError, match="met_rainf: found the unit 'mm h-1', expected 'kg m-2 s-1'"):
+        land({**weather, "met_rainf": rain.assign_attrs(units="mm h-1")}, START)
+    land({**weather, "met_rainf": rain.assign_attrs(units="kg/m2/s")}, START)

@@ -83,6 +83,26 @@ def test_codes_and_limits_of_attributes(
     np.testing.assert_array_equal(read(netcdf(tmp_path / "a.nc", dtype, stored, **attributes)), expected)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "is_missing"),
+    [
+        ({}, [False, False, False]),
+        ({"_FillValue": -1}, [False, False, True]),
+        ({"missing_value": np.int16(-2)}, [False, True, False]),
+        ({"valid_range": np.array([0, -3], "i2")}, [False, True, True]),
+        ({"valid_range": np.array([0, 65533], "u2")}, [False, True, True]),
+        ({"_FillValue": -2, "valid_min": np.int16(1)}, [False, True, False]),
+    ],
+)
+def test_integers_without_sign_by_attribute(tmp_path: Path, attributes: dict[str, Any], is_missing: list[bool]) -> None:
+    """Their codes and limits have none, either."""
+    stored, expected = VALUES + 1.0, 0.5 * (VALUES + 1.0)
+    stored[2], expected[2] = [-32767, -2, -1], [0.5 * 32769, 0.5 * 65534, 0.5 * 65535]
+    expected[2, is_missing] = np.nan
+    path = netcdf(tmp_path / "a.nc", "i2", stored, **{"scale_factor": 0.5, "_Unsigned": "true", **attributes})
+    np.testing.assert_array_equal(read(path), expected)
+
+
 def test_limits_are_as_exact_as_their_type(tmp_path: Path) -> None:
     """0.1 in half the digits is more than 0.1."""
     stored = but(0, 0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.driver import parts
+from ailand_gt4py.driver import part_run, parts
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.parts import PartsDirectory, cut
 from ailand_gt4py.driver.ranks import launched
@@ -171,3 +172,11 @@ def test_options_for_workers_have_absolute_paths(forcing, tmp_path):
     assert told.forcing == (tmp_path / "forcing.nc", tmp_path / "b*.nc")
     assert told.parts_path == tmp_path / "a.zarr.parts"
     assert told.quiet
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [("3", 3), ("2,4", 2), (" 5", 5), ("auto", None), ("0", None), ("-1", None)]
+)
+def test_threads_that_are_no_number_are_as_many_as_cores(monkeypatch, told, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert part_run._n_threads() == (expected or len(os.sched_getaffinity(0)))

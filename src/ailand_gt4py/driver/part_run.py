@@ -114,6 +114,12 @@ def carried_out(task: Task, meanwhile: Callable[[], None] = lambda: None) -> Out
         return _carried_out(task, meanwhile)
 
 
+def _n_threads() -> int:
+    """Those of OMP_NUM_THREADS, which OpenMP does not heed either where it is no number; else the cores."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(told) if told.isdecimal() and int(told) > 0 else len(os.sched_getaffinity(0))
+
+
 def _carried_out(task: Task, meanwhile: Callable[[], None]) -> Outcome:
     gathered, logger = _Gathered(), logging.getLogger("ailand_gt4py")
     before = logger.handlers[:], logger.propagate
@@ -121,7 +127,7 @@ def _carried_out(task: Task, meanwhile: Callable[[], None]) -> Outcome:
     error: AilandError | None = None
     is_whole = False
     # Within a task, what is read lazily would be asked of Dask's workers, which are all busy with such tasks.
-    threads = int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0] or len(os.sched_getaffinity(0)))
+    threads = _n_threads()
     try:
         with dask.config.set(scheduler="threads", num_workers=threads):
             _run(task, meanwhile)

@@ -22,7 +22,7 @@ from ailand_gt4py.emulator.derivatives.calls import (
     Mode,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of
-from ailand_gt4py.emulator.labels import is_labelled, labelled_like
+from ailand_gt4py.emulator.labels import check_columns, is_labelled, labelled_like
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Backend, Programs
 from ailand_gt4py.emulator.programs import Precision as Precision
@@ -154,7 +154,8 @@ class Emulator:
                 on its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or
                 DLPack. They are read in place and not changed. ``static`` may be the result of `prepare_static`. A
                 DataArray is matched by name: its dimensions are columns and ``variable``, in any order; if
-                ``variable`` has labels, they are the model's names in any order.
+                ``variable`` has labels, they are the model's names in any order; labels of columns are those of the
+                other inputs in their order.
             out: arrays for the results, of the shapes below; they must not share memory with each other or with an
                 input.
 
@@ -382,8 +383,9 @@ class Emulator:
             if static.emulator is not self:
                 raise InputError("static: found inputs that another emulator prepared, expected this emulator's own")
             static = static.values
-        given = zip(INPUTS, (static, forcing, state), strict=True)
-        return {name: self._arrays.checked(value, name) for name, value in given}
+        given = dict(zip(INPUTS, (static, forcing, state), strict=True))
+        check_columns(given)
+        return {name: self._arrays.checked(value, name) for name, value in given.items()}
 
     @in_turn
     def compile(

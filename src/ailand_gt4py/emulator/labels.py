@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.model import Variable
@@ -46,6 +48,51 @@ def in_order(value: Any, what: str, variables: Sequence[Variable], *, is_result:
         if found != expected:
             ordered = ordered.isel({VARIABLE: [found.index(name) for name in expected]})
     return ordered.data
+
+
+#: How far labels that are numbers, such as latitudes in another precision, may be apart.
+_TOLERANCE = 1e-3
+
+
+def are_same(labels: np.ndarray, others: np.ndarray) -> bool:
+    """Whether labels along a dimension are the same in the same order; longitudes may differ by a whole turn."""
+    if labels.shape != others.shape:
+        return False
+    if labels.dtype.kind != "f" and others.dtype.kind != "f":
+        return bool(np.array_equal(labels, others))
+    if labels.dtype.kind not in "iuf" or others.dtype.kind not in "iuf":
+        return False
+    apart = (labels.astype(np.float64) - others.astype(np.float64) + 180.0) % 360.0 - 180.0
+    return bool((np.abs(apart) <= _TOLERANCE).all())
+
+
+def check_columns(values: Mapping[str, Any]) -> None:
+    """Check that DataArrays among inputs, by name, have the same columns in the same order where these have labels.
+
+    Raises:
+        InputError: naming the input and the first label that differs.
+    """
+    first: tuple[str, np.ndarray] | None = None
+    for name, value in values.items():
+        column = next((one for one in value.dims if one != VARIABLE), None) if is_labelled(value) else None
+        if column is None or column not in value.coords:
+            continue
+        labels = np.asarray(value[column].values)
+        first = first or (name, labels)
+        require_same(f"{name}: found", column, labels, first[1], f"as of {first[0]}")
+
+
+def require_same(what: str, dimension: Any, labels: np.ndarray, expected: np.ndarray, of: str) -> None:
+    """Check that labels along a dimension `are_same` as others."""
+    if are_same(expected, labels):
+        return
+    if labels.shape != expected.shape:
+        raise InputError(f"{what} {labels.size} labels along '{dimension}', expected {expected.size} {of}")
+    k = next(k for k in range(labels.size) if not are_same(expected[k : k + 1], labels[k : k + 1]))
+    raise InputError(
+        f"{what} {labels[k]} at index {k} along '{dimension}', expected {expected[k]} {of}: the same labels in the "
+        "same order"
+    )
 
 
 def labelled_like(state: Any, values: Any, variables: Sequence[Variable], name: str) -> Any:

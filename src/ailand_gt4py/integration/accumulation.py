@@ -13,7 +13,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.host_points import HostPoints, HostView, Layout, others_text
-from ailand_gt4py.integration.inspection import Late
+from ailand_gt4py.integration.inspection import Late, check_units
 from ailand_gt4py.io.quality import expectation, possible_range
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.land_points import gather
@@ -61,6 +61,7 @@ class Accumulation:
                     f"{variable.name}: the host gave no such field, expected {variable.long_name or variable.name} "
                     f"in {variable.units}"
                 )
+            check_units(fields[variable.name], variable.name, variable.units)
         return [self._points.view(fields[variable.name], variable.name) for variable in self._variables]
 
     def gather(self, views: Sequence[HostView], begins: bool) -> None:

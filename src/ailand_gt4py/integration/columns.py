@@ -16,9 +16,10 @@ from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
 from ailand_gt4py.integration.ground import GroundColumns
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.integration.inspection import Late, check_coordinates, require_possible, require_within
+from ailand_gt4py.integration.inspection import Late, check_coordinates, check_units, require_possible, require_within
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.variables import CATALOGUE
 
 
 class LandColumns:
@@ -47,6 +48,8 @@ class LandColumns:
         emulator = Emulator(model, max(points.n_land, 1), backend, precision)
         self.dtype = emulator.dtype
         self.emulator = emulator if points.n_land else None
+        check_units(grid.latitude, "latitude", CATALOGUE["lat"].units)
+        check_units(grid.longitude, "longitude", CATALOGUE["lon"].units)
         latitude, longitude = (
             points.land_values(degrees, name, np.dtype(np.float64))
             for name, degrees in (("latitude", grid.latitude), ("longitude", grid.longitude))
@@ -75,6 +78,7 @@ class LandColumns:
         self._predicted, self.missing_outputs = outputs.predicted_by(model)
         albedo = ground.background_albedo
         if albedo is not None:
+            check_units(albedo, "background albedo", "1")
             albedo = points.land_values(albedo, "background albedo", self.dtype)
             require_within(points, albedo, "background albedo", (0.0, 1.0))
         self._closures = SurfaceClosures(
@@ -112,6 +116,7 @@ class LandColumns:
 
     def _forcing_values(self, name: str, value: Any) -> arrays.Array:
         variable = self.model.forcing[self._forcing_positions[name]]
+        check_units(value, name, variable.units)
         values = self._points.land_values(value, name, self.dtype, variable.is_imputed)
         require_possible(self._points, values, variable)
         return values

@@ -21,9 +21,8 @@ from ailand_gt4py.integration.columns import LandColumns
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of
 from ailand_gt4py.integration.ground import guessed_forcing
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.inspection import RangeWatch
+from ailand_gt4py.integration.inspection import RangeWatch, require_units
 from ailand_gt4py.integration.outputs import OutputFields
-from ailand_gt4py.io.units import conversion
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -102,8 +101,7 @@ class LandComponent:
         for name, units in (grid.units or {}).items():
             if name not in known:
                 raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
-            if units != known[name] and not conversion(units, known[name], name).is_identity:
-                raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
+            require_units(name, units, known[name])
         prescribed = ground.prescribed_to(self.model)
         for name in prescribed:
             if name not in known:

@@ -12,7 +12,7 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.description import Ground
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.inspection import require_possible
+from ailand_gt4py.integration.inspection import check_units, require_possible
 from ailand_gt4py.io.derive import ALTERNATIVES, Derivation, sentences
 from ailand_gt4py.io.first_guess import MODES, at_start
 from ailand_gt4py.io.ground_albedo import NAME as ALBEDO
@@ -86,6 +86,7 @@ class GroundColumns:
         return other
 
     def _values(self, field: Any, variable: Variable, dtype: np.dtype) -> arrays.Array:
+        check_units(field, variable.name, variable.units)
         values = self._points.land_values(field, variable.name, dtype, variable.is_imputed)
         require_possible(self._points, values, variable)
         return values

@@ -19,7 +19,7 @@ from gt4py.next import common as gtx_common
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import LandPoint, point_connectivity
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.labels import is_labelled
+from ailand_gt4py.emulator.labels import is_labelled, require_same
 
 #: Strides of a layout in units of their greatest common divisor.
 Layout = tuple[int, ...]
@@ -56,6 +56,8 @@ class HostPoints:
     ) -> None:
         #: Names of the horizontal dimensions of DataArrays, in the mask's order; of the first one, if it has none.
         self._names: tuple[Any, ...] | None = tuple(dimension.value for dimension in dims) or None
+        #: Those of DataArrays along these dimensions, where they have any.
+        self._labels: dict[Any, np.ndarray] = {}
         self._levels, self._dims = dict(levels or {}), tuple(dims)
         land_mask = self._by_name(land_mask, "land mask")
         mask = arrays.as_array(land_mask, device, "land mask", missing=False)
@@ -157,6 +159,11 @@ class HostPoints:
         if set(field.dims) != set(self._names):
             expected = ", ".join(map(str, self._names))
             raise InputError(f"{name}: found the dimensions ({found}), expected ({expected})")
+        for dimension in self._names:
+            if dimension in field.coords:
+                labels = np.asarray(field[dimension].values)
+                known = self._labels.setdefault(dimension, labels)
+                require_same(f"{name}: found", dimension, labels, known, "as of the other fields")
         return field.transpose(*self._names).data
 
     def _is_gt4py(self, field: Any) -> bool:

@@ -5,6 +5,7 @@ Numbers on a device are looked at there, and told once they have come to the hos
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,15 +14,14 @@ import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.labels import is_labelled
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import expectation, impossible
+from ailand_gt4py.io.quality import RADIANS, expectation, impossible
 from ailand_gt4py.io.training_ranges import RangeCounter
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Variable
 
 logger = logging.getLogger(__name__)
-
-#: Latitudes and longitudes that are as small as this may be radians.
-RADIANS = (1.6, 6.3)
 
 
 class Late:
@@ -79,6 +79,19 @@ def require_possible(points: HostPoints, values: arrays.Array, variable: Variabl
     """Check that values (n_land,) can be, those of types as whole numbers; of an imputed variable NaN may be, too."""
     is_right = ~impossible(variable, values, arrays.array_module(points.device))
     require(points, is_right, values, variable.name, lambda value: expectation(variable, value))
+
+
+@functools.cache
+def require_units(name: str, found: str, units: str) -> None:
+    """Check that a unit that the host tells is the one that is expected, in any spelling."""
+    if found != units and not conversion(found, units, name).is_identity:
+        raise InputError(f"{name}: found the unit '{found}', expected '{units}'")
+
+
+def check_units(field: Any, name: str, units: str) -> None:
+    """Check the unit of a host's field that has one among its attributes, as a DataArray may."""
+    if is_labelled(field) and field.attrs.get("units") is not None:
+        require_units(name, str(field.attrs["units"]), units)
 
 
 def check_coordinates(points: HostPoints, latitude: arrays.Array, longitude: arrays.Array) -> None:

@@ -261,6 +261,7 @@ class ColumnFile:
                 f"{self.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
                 "2020-01-01'"
             )
+        time_labels.require_utc(self.dataset[TIME].attrs, self.what(TIME))
         return time_labels.decoded(self.dataset[TIME], self.what(TIME))
 
     @property

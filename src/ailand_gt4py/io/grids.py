@@ -6,6 +6,7 @@ of the next. What is left out on the way in (sea, what a file masks) is missing 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -17,14 +18,21 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.labels import require_same
 from ailand_gt4py.io.fields import COLUMN, TIME, Fields
+from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
 from ailand_gt4py.io.monthly import MONTH
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Names of the dimension along which the members of an ensemble lie, in lower case.
 MEMBERS = ("member", "number", "realization", "realisation", "ensemble", "ensemble_member", "ens")
 LAND = "land_sea_mask"
+#: So many labels are shown.
+_SHOWN = 5
+#: By how much a land-sea mask may be out of 0 to 1: packing and interpolation.
+_MASK_SLACK = 0.05
 #: Part of a cell that has to be land, as in the IFS.
 LEAST_LAND = 0.5
 
@@ -110,7 +118,7 @@ def to_columns(
     Raises:
         InputError: naming the file whose cells are others, or the variable whose dimensions cannot be placed.
     """
-    files = [_without_single(one) for one in files]
+    files = _with_members_in_order([_without_single(one) for one in files])
     lattices = [lattice_of(one) for one in files]
     base = next((lattice for lattice in lattices if lattice is not None), None)
     if base is None:
@@ -118,7 +126,9 @@ def to_columns(
         unit = CATALOGUE["lat"].units
         raise InputError(f"{names}: variable 'lat' is missing; expected it for each column or point, in {unit}")
     part, chosen, notes = _chosen(base, selection)
-    places = [_places(*pair, base, part, chosen, selection) for pair in zip(files, lattices, strict=True)]
+    first = files[lattices.index(base)]
+    placed = [_places(*pair, first, base, part, chosen, selection) for pair in zip(files, lattices, strict=True)]
+    files, places = [one for one, _ in placed], [where for _, where in placed]
     is_land, sentence = _land(files, places, part)
     kept = np.flatnonzero(is_land)
     notes += sentence
@@ -126,7 +136,7 @@ def to_columns(
     index = _repeated(kept, part.n_cells, n_members)
     index = index if positions is None else index[positions]
     grid = _grid(files, part, index, member, n_members)
-    labels = _labels(files[lattices.index(base)], part, selection, member, index)
+    labels = _labels(first, part, selection, member, index)
     members, cells = np.divmod(index, part.n_cells)
     location = part.latitude[cells], part.longitude[cells]
     columns = []
@@ -154,8 +164,15 @@ def _without_single(fields: Fields) -> Fields:
     single = [name for name, size in data.sizes.items() if size == 1 and name not in (TIME, *horizontal)]
     if not single:
         return fields
-    notes = [f"Dimension of length 1 left out: {', '.join(map(str, single))}."]
+    notes = [f"Dimension of length 1 left out: {', '.join(_with_value(data, str(name)) for name in single)}."]
     return dataclasses.replace(fields, dataset=data.squeeze(single, drop=True), notes=[*fields.notes, *notes])
+
+
+def _with_value(data: xr.Dataset, name: str) -> str:
+    """The name of a dimension of length one and, where it has one, its label."""
+    if name not in data.variables or data[name].size != 1:
+        return name
+    return f"{name} ({data[name].values.item()} {data[name].attrs.get('units', '')}".rstrip() + ")"
 
 
 def _chosen(base: Lattice, selection: Selection) -> tuple[Lattice, Values, list[str]]:
@@ -191,24 +208,96 @@ def _at_points(base: Lattice, points: Sequence[tuple[float, float]]) -> tuple[La
 
 
 def _places(
-    fields: Fields, lattice: Lattice | None, base: Lattice, part: Lattice, chosen: Values, selection: Selection
-) -> Values | None:
-    """Positions of the wanted cells in a file; None: it has no horizontal dimensions, what it has is for all cells."""
+    fields: Fields,
+    lattice: Lattice | None,
+    first: Fields,
+    base: Lattice,
+    part: Lattice,
+    chosen: Values,
+    selection: Selection,
+) -> tuple[Fields, Values | None]:
+    """A file, perhaps with a sentence on it, and positions of the wanted cells in it; None: what it has is for all.
+
+    Args:
+        first: the file of the lattice ``base``, of which ``part`` is wanted, at the positions ``chosen``.
+    """
     if lattice is base:
-        return chosen
+        return fields, chosen
     if lattice is not None:
         if selection.points is not None:
-            return lattice.nearest(*np.array(selection.points, dtype=np.float64).T)[0]
-        return lattice.positions(part.latitude, part.longitude)
-    others = {str(name): size for name, size in fields.dataset.sizes.items() if name != TIME and not is_member(name)}
+            return fields, lattice.nearest(*np.array(selection.points, dtype=np.float64).T)[0]
+        positions = lattice.positions(part.latitude, part.longitude)
+        return _among_twins(fields, lattice, first, base, part, chosen, positions)
+    skipped = (TIME, MONTH)
+    others = {str(name): size for name, size in fields.dataset.sizes.items() if name not in skipped}
+    others = {name: size for name, size in others.items() if not is_member(name)}
     if not others:
+        return fields, None
+    if others != dict(base.sizes):
+        raise InputError(
+            f"{fields.path}: has the dimensions {_text(others)} and no latitude and longitude, expected them, or the "
+            f"dimensions of {base.what}, {_text(base.sizes)}"
+        )
+    for name in others if len(others) > 1 else ():
+        if name in first.dataset.variables and name in fields.dataset.variables:
+            labels, expected = (one.dataset[name].values for one in (fields, first))
+            require_same(f"{fields.path}: has", name, labels, expected, f"as in {base.what}")
+    wanted, known = _cell_labels(first, base.sizes), _cell_labels(fields, others)
+    if wanted is None or known is None:
+        what = "latitude, longitude and labels" if len(others) == 1 else "latitude and longitude"
+        return _said(
+            fields, f"Without {what} in {fields.path}, its cells are taken in the order of {base.what}."
+        ), chosen
+    if wanted == known:
+        return fields, chosen
+    by_label = positions_of(wanted, known)
+    if by_label is None:
+        raise InputError(_other_labels(fields, base, wanted, known, "no latitude and longitude"))
+    return _said(fields, f"{fields.path}: cells are matched with those of {base.what} by their labels."), by_label[
+        chosen
+    ]
+
+
+def _among_twins(
+    fields: Fields,
+    lattice: Lattice,
+    first: Fields,
+    base: Lattice,
+    part: Lattice,
+    chosen: Values,
+    positions: Values,
+) -> tuple[Fields, Values]:
+    """`_places` by location, where only labels may tell several cells at one location from each other."""
+    all_wanted, known = _cell_labels(first, base.sizes), _cell_labels(fields, lattice.sizes)
+    if all_wanted is None or known is None or not lattice.has_twins(positions):
+        return fields, positions
+    wanted = [all_wanted[position] for position in chosen]
+    if wanted == [known[position] for position in positions]:
+        return fields, positions
+    by_label = positions_of(wanted, known)
+    if by_label is None or not lattice.is_at(by_label, part.latitude, part.longitude):
+        raise InputError(_other_labels(fields, base, wanted, known, "several cells at one location"))
+    return _said(fields, f"{fields.path}: cells are matched with those of {base.what} by their labels."), by_label
+
+
+def _cell_labels(fields: Fields, sizes: Mapping[str, int]) -> list[str] | None:
+    """Labels of cells in a row; None where they are on a grid or have none."""
+    (name, *others) = sizes
+    if others or name in ("lat", "lon") or name not in fields.dataset.variables:
         return None
-    if others == dict(base.sizes):
-        return chosen
-    raise InputError(
-        f"{fields.path}: has the dimensions {_text(others)} and no latitude and longitude, expected them, or the "
-        f"dimensions of {base.what}, {_text(base.sizes)}"
+    return texts(fields.dataset[name].values)
+
+
+def _other_labels(fields: Fields, base: Lattice, wanted: list[str], found: list[str], why: str) -> str:
+    k = next((k for k, pair in enumerate(zip(wanted, found, strict=False)) if pair[0] != pair[1]), 0)
+    return (
+        f"{fields.path}: has {why} and other labels than {base.what} ('{found[k]}' at index {k}, not '{wanted[k]}'), "
+        "expected the same labels, each once"
     )
+
+
+def _said(fields: Fields, note: str) -> Fields:
+    return dataclasses.replace(fields, notes=[*fields.notes, note])
 
 
 def _text(sizes: Mapping[Any, int]) -> str:
@@ -227,7 +316,7 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
             order = list(part.sizes if lattice is None else lattice.sizes)
             if set(mask.dims) != set(order):
                 raise InputError(f"{one.what(LAND)} has the dimensions {_text(mask.sizes)}, expected {order}")
-            values = np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found]
+            values = _fraction(one, np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found])
             is_land = is_land & (values >= LEAST_LAND)
     n_sea = int(is_located.sum() - is_land.sum())
     if n_sea:
@@ -239,9 +328,49 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
     return is_land, notes
 
 
+def _fraction(fields: Fields, values: Values) -> Values:
+    """Values of the land-sea mask as a fraction; missing where they are. Masks have many units, or none."""
+    with contextlib.suppress(InputError):
+        values = conversion(fields.dataset[LAND].attrs.get("units"), "1", LAND).apply(values)
+    wrong = np.flatnonzero((values < -_MASK_SLACK) | (values > 1.0 + _MASK_SLACK))
+    if wrong.size:
+        raise InputError(
+            f"{fields.what(LAND)} is {values[wrong[0]]:g} in cell {wrong[0]} ({wrong.size} of {values.size} such "
+            "cells), expected a fraction of land, 0 to 1 (the unit may be %)"
+        )
+    return values
+
+
 def is_member(name: object) -> bool:
     """Whether members of an ensemble lie along a dimension of this name."""
     return str(name).lower() in MEMBERS
+
+
+def _with_members_in_order(files: Sequence[Fields]) -> list[Fields]:
+    """The same with the members of all files in the order of the first that labels them."""
+    result: list[Fields] = []
+    known: dict[str, tuple[Fields, list[str]]] = {}
+    for one in files:
+        names = [str(name) for name in one.dataset.sizes if is_member(name) and name in one.dataset.variables]
+        for name in names:
+            labels = texts(one.dataset[name].values)
+            first, expected = known.setdefault(name, (one, labels))
+            if labels == expected or len(labels) != len(expected):  # `_members` refuses other numbers of them
+                continue
+            order = positions_of(expected, labels)
+            if order is None:
+                raise InputError(
+                    f"{one.path}: has the members {_short(labels)} ({name}), expected those of {first.path}, "
+                    f"{_short(expected)}"
+                )
+            note = f"{one.path}: members are put in the order of those of {first.path}, by their labels '{name}'."
+            one = dataclasses.replace(one, dataset=one.dataset.isel({name: order}), notes=[*one.notes, note])
+        result.append(one)
+    return result
+
+
+def _short(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
 
 
 def _members(files: Sequence[Fields]) -> tuple[str, int]:

@@ -123,12 +123,18 @@ class Lattice:
 
     def positions(self, latitude: Values, longitude: Values) -> Values:
         """Positions of the cells at locations (n,), degrees, which must be there within `LOCATION_TOLERANCE`."""
-        if len(latitude) == self.n_cells and self._is_at(latitude, longitude):
+        if len(latitude) == self.n_cells and self.is_at(np.arange(self.n_cells), latitude, longitude):
             return np.arange(self.n_cells)
         distance, nearest = self._nearest(latitude, longitude)
         limit = np.full(len(nearest), LOCATION_TOLERANCE)
         self._require_near(latitude, longitude, distance, limit, "the cells of the first file")
         return nearest
+
+    def has_twins(self, positions: Values) -> bool:
+        """Whether another cell is where one of those at these positions is."""
+        locations = np.stack([self.latitude, self.longitude], axis=1)
+        _, group, sizes = np.unique(locations, axis=0, return_inverse=True, return_counts=True)
+        return bool((sizes[group.reshape(-1)[positions]] > 1).any())
 
     def nearest(self, latitude: Values, longitude: Values) -> tuple[Values, Values]:
         """Positions of the cells nearest to points (n,), degrees, and how far these are from them, degrees.
@@ -157,10 +163,12 @@ class Lattice:
                 f"{len(latitude)} such cells; the nearest is {distance[k]:.3g} degrees away), expected {expected}"
             )
 
-    def _is_at(self, latitude: Values, longitude: Values) -> bool:
-        turn = np.abs((self.longitude - longitude + 180.0) % 360.0 - 180.0)
-        is_near = (np.abs(self.latitude - latitude) <= LOCATION_TOLERANCE) & (turn <= LOCATION_TOLERANCE)
-        is_masked = np.isnan(self.latitude) & np.isnan(latitude)
+    def is_at(self, positions: Values, latitude: Values, longitude: Values) -> bool:
+        """Whether the cells at some positions are those at locations (n,), within `LOCATION_TOLERANCE`."""
+        own = self.latitude[positions], self.longitude[positions]
+        turn = np.abs((own[1] - longitude + 180.0) % 360.0 - 180.0)
+        is_near = (np.abs(own[0] - latitude) <= LOCATION_TOLERANCE) & (turn <= LOCATION_TOLERANCE)
+        is_masked = np.isnan(own[0]) & np.isnan(latitude)
         return bool((is_near | is_masked).all())
 
     def _nearest(self, latitude: Values, longitude: Values, count: int = 1) -> tuple[Values, Values]:

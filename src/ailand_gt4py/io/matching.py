@@ -10,8 +10,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.fields import COLUMN
+from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Lattice
-from ailand_gt4py.io.restart import label_text
 from ailand_gt4py.weights.variables import CATALOGUE
 
 #: How far a reference column may be from the run's column, degrees.
@@ -28,7 +28,7 @@ class Columns:
 
     @property
     def labels(self) -> list[str] | None:
-        return None if self.x is None else [label_text(label) for label in self.x]
+        return None if self.x is None else texts(self.x)
 
     def distance(self, other: Columns, chosen: Values) -> Values:
         """How far each is from those chosen of others, the larger of latitude and longitude; 0 where not known."""
@@ -80,10 +80,7 @@ def _by_label(run: Columns, own: Columns) -> Values | None:
     """Which column of a file has each of the run's labels; None where they are not all there, each once."""
     if run.labels is None or own.labels is None:
         return None
-    index = {label: position for position, label in enumerate(own.labels)}
-    if len(index) < len(own.labels) or not index.keys() >= set(run.labels):
-        return None
-    return np.array([index[label] for label in run.labels])
+    return positions_of(run.labels, own.labels)
 
 
 def _by_location(file: ColumnFile, run: Columns, own: Columns) -> Values:
@@ -93,19 +90,9 @@ def _by_location(file: ColumnFile, run: Columns, own: Columns) -> Values:
         raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(run.latitude)}")
     cells = Lattice(str(file.path), {COLUMN: file.n_columns}, own.latitude, own.longitude, ((COLUMN,), (COLUMN,)), {})
     positions = cells.positions(run.latitude, run.longitude)
-    used = np.unique(positions)
-    if _has_twins(own, used):
+    if cells.has_twins(positions):
         raise InputError(
             f"{file.path}: has several columns at one location and other labels x than the run's, expected the same "
             "labels"
         )
     return positions
-
-
-def _has_twins(own: Columns, used: Values) -> bool:
-    """Whether another column is where one of those used is."""
-    assert own.latitude is not None
-    assert own.longitude is not None
-    places = np.stack([own.latitude, own.longitude], axis=1)
-    _, group, sizes = np.unique(places, axis=0, return_inverse=True, return_counts=True)
-    return bool((sizes[group.reshape(-1)[used]] > 1).any())

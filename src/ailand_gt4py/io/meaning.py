@@ -40,6 +40,8 @@ _STEP_TYPES: dict[str, Kind] = {
 }
 #: ``mean over [t, t+6h)`` and ``(t - 1 h, t]`` in comments.
 _INTERVAL = re.compile(r"[\[(]\s*t\s*(?P<before>-[^,\])]*)?,\s*t\s*(?P<after>\+[^,\])]*)?[\])]")
+#: Words of a long name that neither a mean nor a value at a time has.
+_OTHER_STATISTIC = re.compile(r"\b(?:accumulat|maxim|minim)\w*|\b(?:max|min)\b", re.IGNORECASE)
 #: What says nothing of its time is taken as the model takes it.
 ASSUMED = "no cell_methods, taken for granted"
 
@@ -114,6 +116,9 @@ def _meaning(
             "time must be a mean or a sum"
         )
     by_grib = _STEP_TYPES.get(step_type)
+    if step_type and by_grib is None:
+        followed = "cell_methods are" if by_method is not None else f"{convention.name} is"
+        notes.setdefault(f"{CONTRADICTION}, {followed} followed: GRIB_stepType says '{step_type}'", []).append(name)
     if by_method is not None:
         if by_grib is not None and not _agree(by_method, by_grib):
             text = f"cell_methods say '{by_method}', GRIB_stepType says '{step_type}'"
@@ -138,6 +143,11 @@ def _meaning(
     else:
         result = Meaning("mean" if variable.time_meaning == "window mean" else "point", source=ASSUMED)
     _require_amount(variable.units, result, array, what)
+    words = str(array.attrs.get("long_name", ""))
+    is_input = name in CATALOGUE and CATALOGUE[name].kind in ("forcing", "ingredient")
+    if is_input and result.kind in ("mean", "point") and _OTHER_STATISTIC.search(words):
+        text = f"taken as a {result.kind} ({result.source}), its long_name is '{words[:80]}'"
+        notes.setdefault(f"{CONTRADICTION}, long_name is not followed: {text}", []).append(name)
     return result
 
 

@@ -228,11 +228,16 @@ def _at_times(fields: Fields, axis: Values) -> Fields:
     if times is None or np.array_equal(times, axis):
         return fields
     static = [name for name in timed(fields) if name in CATALOGUE and CATALOGUE[name].kind == "static"]
-    data = fields.dataset
+    data, lacking = fields.dataset, dict(fields.lacking)
+    if not np.isin(times, axis).any():
+        states = [name for name in timed(fields) if name in CATALOGUE and CATALOGUE[name].kind == "state"]
+        for name in states:
+            lacking[name] = f"{fields.what(name)} has the times {_span(times)}, expected some of {_span(axis)}"
+        data = data.drop_vars(states)
     for name in static:
         array = data[name]
         first = array.isel({TIME: 0}, drop=True)
         if not bool(((array == first) | (np.isnan(array) & np.isnan(first))).all()):
             raise InputError(f"{fields.what(name)} changes in time, expected a static field to be constant in time")
         data = data.assign({name: first})
-    return dataclasses.replace(fields, dataset=data.reindex({TIME: axis}))
+    return dataclasses.replace(fields, dataset=data.reindex({TIME: axis}), lacking=lacking)

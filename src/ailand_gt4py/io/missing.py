@@ -31,6 +31,9 @@ _CODES = ("_FillValue", "missing_value", "GRIB_missingValue")
 #: Attributes that hold limits of what is valid -> number of them.
 _LIMITS = {"valid_range": 2, "valid_min": 1, "valid_max": 1}
 
+#: Attributes of packed variables; of those that were decoded before, they are no longer attributes.
+_PACKING = frozenset(("scale_factor", "add_offset"))
+
 _WORD = re.compile(r"[^\s,;\[\]()]+")
 
 
@@ -41,7 +44,7 @@ def decoded(raw: xr.Dataset, path: Path, lost: Mapping[str, LostChunks]) -> xr.D
     once it is read.
     """
     for name, variable in raw.variables.items():
-        if variable.dtype.kind in "fiu" and name not in raw.dims:
+        if variable.dtype.kind in "fiu" and name not in raw.dims and _PACKING.isdisjoint(variable.encoding):
             _prepare(variable, f"{path}: variable '{name}'", lost.get(str(name)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of more than one code
@@ -52,29 +55,67 @@ def decoded(raw: xr.Dataset, path: Path, lost: Mapping[str, LostChunks]) -> xr.D
 
 def _prepare(variable: xr.Variable, what: str, lost: LostChunks | None) -> None:
     """Make xarray see what is missing in a variable."""
+    is_other_sign = _with_its_sign(variable)
     original, problem, limits = variable.copy(deep=False), "", None
     try:
-        codes, limits = _codes(variable, what), _limits(variable, what)
+        _make_numbers(variable, what)
+        codes, limits = _codes(variable, what, has_default=not is_other_sign), _limits(variable, what)
         if limits is not None and variable.dtype.kind != "f" and not len(codes):
             codes = np.array([_default_fill(variable.dtype)], variable.dtype)
     except InputError as error:
         codes, problem = np.array([]), str(error)
+        for name in _PACKING:
+            variable.attrs.pop(name, None)
     if len(codes):
+        variable.encoding.pop("missing_value", None)  # of a data set that was decoded before: told once more
         variable.attrs["missing_value"] = codes
     if problem or lost is not None or limits is not None:
         code = codes[0] if len(codes) and variable.dtype.kind != "f" else np.nan
         variable.data = indexing.LazilyIndexedArray(_Checked(original, what, problem, lost, limits, code))
 
 
-def _codes(variable: xr.Variable, what: str) -> Values:
-    """All codes for missing values of a variable, in its type."""
+def _make_numbers(variable: xr.Variable, what: str) -> None:
+    """Make numbers of the attributes of packing, which some tools write as text."""
+    for name in _PACKING & variable.attrs.keys():
+        found = variable.attrs[name]
+        numbers = _numbers(found, f"{what}: attribute '{name}'")
+        if len(numbers) != 1:
+            raise InputError(f"{what}: attribute '{name}': found {str(found)[:60]!r}, expected a number")
+        if isinstance(found, str):
+            variable.attrs[name] = numbers[0]
+
+
+def _with_its_sign(variable: xr.Variable) -> bool:
+    """Whether integers were of the other sign than their type says, by the attribute ``_Unsigned``; now they are not.
+
+    Formats without unsigned integers have it, and xarray heeds it for values and ``_FillValue`` alone.
+    """
+    told = {"true": "u", "false": "i"}.get(str(variable.attrs.get("_Unsigned", "")).lower())
+    if told is None or variable.dtype.kind not in "iu" or variable.dtype.kind == told:
+        return False
+    dtype = np.dtype(f"{told}{variable.dtype.itemsize}")
+    del variable.attrs["_Unsigned"]
+    for name in (*_CODES, *_LIMITS):
+        value = np.asarray(variable.attrs.get(name))
+        if value.dtype.kind in "iu":
+            variable.attrs[name] = value.astype(dtype)
+    variable.data = indexing.LazilyIndexedArray(_Viewed(variable.copy(deep=False), dtype))
+    return True
+
+
+def _codes(variable: xr.Variable, what: str, has_default: bool) -> Values:
+    """All codes for missing values of a variable, in its type; ``has_default``: whether netCDF's default is one."""
     attributes, dtype = variable.attrs, variable.dtype
     is_zarr = "chunks" in variable.encoding
-    is_packed = not attributes.keys().isdisjoint(("scale_factor", "add_offset"))
+    is_packed = not _PACKING.isdisjoint(attributes)
     if is_zarr and dtype.kind == "f" and np.all(attributes.get("_FillValue", np.nan) == 0.0):
         del attributes["_FillValue"]  # with which zarr fills a new array: as no rain, it is data
     found = [code for name in _CODES for code in _numbers(attributes.get(name), f"{what}: attribute '{name}'")]
-    if "_FillValue" not in attributes and (dtype.kind == "f" or (is_packed and dtype.itemsize > 1 and not is_zarr)):
+    if (
+        has_default
+        and "_FillValue" not in attributes
+        and (dtype.kind == "f" or (is_packed and dtype.itemsize > 1 and not is_zarr))
+    ):
         found.append(_default_fill(dtype))
     with np.errstate(over="ignore", invalid="ignore"):
         codes = np.array(found, dtype=np.float64).astype(dtype)
@@ -118,6 +159,19 @@ def _numbers(found: Any, what: str) -> list[float]:
         return [float(part) for part in (_WORD.findall(found) if isinstance(found, str) else np.ravel(found))]
     except (TypeError, ValueError):
         raise InputError(f"{what}: found {str(found)[:60]!r}, expected a number") from None
+
+
+class _Viewed(BackendArray):  # type: ignore[misc]
+    """Stored integers with another sign: the same bits."""
+
+    def __init__(self, variable: xr.Variable, dtype: np.dtype[Any]) -> None:
+        self._variable, self.shape, self.dtype = variable, variable.shape, dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        return np.array(self._variable[key].values).astype(self.dtype)
 
 
 class _Checked(BackendArray):  # type: ignore[misc]

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 
 MONTH = "month"
 #: Day of the month at which its value holds, as in the IFS.
 MIDDLE = 15
+
+
+def in_order(path: Path, dataset: xr.Dataset) -> xr.Dataset:
+    """A file with its months from January to December, by their labels 1 to 12 (or 0 to 11) where there are any.
+
+    Raises:
+        InputError: other months than these.
+    """
+    found = np.asarray(dataset[MONTH].values)
+    order = np.argsort(found)
+    months = {tuple(range(first, first + 12)) for first in (0, 1)}
+    if tuple(found[order].tolist()) not in months:
+        shown = ", ".join(map(str, found.tolist()[:13]))
+        raise InputError(f"{path}: dimension '{MONTH}' has the labels {shown}; expected the months 1 to 12")
+    return dataset if (np.diff(order) == 1).all() else dataset.isel({MONTH: order})
 
 
 def at_times(climatology: xr.DataArray, times: Values) -> xr.DataArray:

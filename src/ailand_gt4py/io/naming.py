@@ -10,31 +10,47 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io import meaning, opening, time_labels
+from ailand_gt4py.io import meaning, monthly, opening, time_labels
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.fields import CONTRADICTION, TIME, Fields, opposite
 from ailand_gt4py.io.soil_layers import soil_variables
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
+#: When values hold, and when the forecasts that they are from began.
+VALID_TIME, REFERENCE_TIME = "valid_time", "forecast_reference_time"
 #: What files call the dimension of time that others call so: the Climate Data Store since 2024, earthkit.
-_TIME_NAMES = (TIME, "valid_time")
+_TIME_NAMES = (TIME, VALID_TIME)
+#: Standard names of what is easily taken for an input, beside those of other inputs.
+_LOOK_ALIKES = {
+    *("surface_snow_thickness", "air_potential_temperature", "sea_area_fraction", "wind_speed_of_gust"),
+    *("air_pressure_at_mean_sea_level", "air_pressure_at_sea_level", "wind_to_direction", "x_wind", "y_wind"),
+    *("surface_net_downward_shortwave_flux", "surface_net_downward_longwave_flux"),
+}
+#: What the units of a coordinate must not have in them.
+_DIRECTIONS = {"lat": "east", "lon": "north"}
+_OTHERS = _LOOK_ALIKES | {
+    one.standard_name for one in CATALOGUE.values() if one.kind in ("coordinate", "forcing", "ingredient")
+}
 
 
-def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
+def named(convention: Convention, path: Path, dataset: xr.Dataset, *, is_utc: bool = True) -> Fields:
     """The fields of a file, lazy, by the catalogue's names; see `Fields`.
 
     What is found by name goes before what is found by standard name; each variable of the file serves once.
+    ``is_utc``: whether its times are to be in UTC, not in the local time of a site.
     """
     notes: list[str] = []
     dataset = _with_time_axis(dataset)
     own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
+    if any(monthly.MONTH in dataset[own].dims for own in own_names.values()):
+        dataset = monthly.in_order(path, dataset)
     if own_time is None and any(TIME in dataset[own].dims for own in own_names.values()):
         raise InputError(
             f"{path}: variable '{TIME}' is missing; expected time labels with 'units' such as 'hours since 2020-01-01'"
         )
     by_depth = soil_variables(path, dataset, own_names)
-    kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"] + [one.own_name for one in by_depth]
+    kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiub"] + [one.own_name for one in by_depth]
     no_axes = {*kept, own_time, *(one.dimension for one in by_depth)}
     axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in no_axes]
     mappings = {str(dataset[own].attrs.get("grid_mapping", "")) for own in kept} & {str(name) for name in dataset}
@@ -63,8 +79,10 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     renamed = [f"{name} from '{own}'" for name, own in own_names.items() if own != name and own not in of_depth]
     if own_time is not None:
         what, labels = f"{path}: variable '{own_time}'", dataset[own_time]
+        if is_utc:
+            time_labels.require_utc(labels.attrs, what)
         times = time_labels.decoded(labels, what)
-        notes += time_labels.sentences(labels, times, what)
+        notes += time_labels.sentences(labels, times, what, is_utc=is_utc)
         if own_time != TIME:
             result = result.rename_dims({own_time: TIME})
             renamed.append(f"{TIME} from '{own_time}'")
@@ -73,6 +91,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     if renamed:
         notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
     notes += _other_directions(dataset, own_names)
+    notes += other_quantities(path, dataset, own_names)
     meanings, more = meaning.meanings(path, dataset, own_time, own_names, convention)
     return Fields(path, result, own_names, meanings, [*notes, *more], convention.name, lacking)
 
@@ -87,6 +106,38 @@ def own_time_of(dataset: xr.Dataset) -> str | None:
         if attributes.get("standard_name") == "time" or " since " in str(attributes.get("units", "")):
             return name
     return None
+
+
+def has_other_times(dataset: xr.Dataset) -> bool:
+    """Whether the labels ``time`` may be the beginnings of forecasts, not the times at which values hold."""
+    if TIME not in dataset.variables:
+        return False
+    is_reference = dataset[TIME].attrs.get("standard_name") == REFERENCE_TIME
+    return is_reference or (VALID_TIME in dataset.variables and dataset[VALID_TIME].dims == (TIME,))
+
+
+def at_valid_times(path: Path, dataset: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """The same with the times at which values hold as labels, as cfgrib has them beside those of the forecasts.
+
+    And a sentence where the two differ.
+
+    Raises:
+        InputError: there are the beginnings of forecasts alone.
+    """
+    if not has_other_times(dataset):
+        return dataset, []
+    labels, valid, notes = dataset[TIME], dataset.get(VALID_TIME), list[str]()
+    if valid is None or valid.dims != (TIME,):
+        raise InputError(
+            f"{path}: variable '{TIME}' is a {REFERENCE_TIME}, expected the times at which values hold (standard_name "
+            f"'time'), or a variable '{VALID_TIME}'"
+        )
+    began, holds = (
+        time_labels.instants(one.values, one.attrs, f"{path}: variable '{one.name}'") for one in (labels, valid)
+    )
+    if not np.array_equal(began, holds):
+        notes = [f"Time labels are those of '{VALID_TIME}', not of '{TIME}', when forecasts began."]
+    return dataset.drop_vars(VALID_TIME).assign_coords({TIME: (TIME, valid.values, valid.attrs)}), notes
 
 
 def _with_time_axis(dataset: xr.Dataset) -> xr.Dataset:
@@ -134,6 +185,33 @@ def _other_directions(dataset: xr.Dataset, own_names: Mapping[str, str]) -> Iter
                 f"{CONTRADICTION}, the name is followed: '{own}' is positive {'down' if 'down' in ours else 'up'}ward "
                 f"as {name}, its standard_name says the opposite."
             )
+
+
+def other_quantities(path: Path, dataset: xr.Dataset, own_names: Mapping[str, str]) -> list[str]:
+    """Sentences on inputs whose standard name is that of another quantity than their name.
+
+    Raises:
+        InputError: a latitude that is a longitude, or the reverse.
+    """
+    result = []
+    for name, own in own_names.items():
+        if name not in CATALOGUE:  # asked for by its own name: what a model that names nothing takes, observations
+            continue
+        entry, theirs = CATALOGUE[name], str(dataset[own].attrs.get("standard_name", ""))
+        unit = str(dataset[own].attrs.get("units", ""))
+        if name in _DIRECTIONS and _DIRECTIONS[name] in unit.lower():
+            raise InputError(f"{path}: variable '{own}' has the unit '{unit}', expected '{entry.units}'")
+        is_other = theirs in _OTHERS and theirs not in ("", entry.standard_name, opposite(entry.standard_name))
+        if not is_other or entry.kind in ("diagnostic", "observable"):
+            continue
+        if entry.kind == "coordinate":
+            raise InputError(
+                f"{path}: variable '{own}' has the standard_name '{theirs}', expected '{entry.standard_name}'"
+            )
+        result.append(
+            f"{CONTRADICTION}, the name is followed: '{own}' is taken as {name}, its standard_name is '{theirs}'."
+        )
+    return result
 
 
 def _without_missing(array: xr.DataArray, what: str) -> xr.DataArray:

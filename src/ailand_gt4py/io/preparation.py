@@ -26,6 +26,7 @@ from ailand_gt4py.io import (
     ingredients,
     meaning,
     merging,
+    naming,
     opening,
     site_guesses,
     time_labels,
@@ -37,7 +38,6 @@ from ailand_gt4py.io.conventions import Convention, convention_of
 from ailand_gt4py.io.field_reader import gaps_of, require_present
 from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.lattices import lattice_of
-from ailand_gt4py.io.naming import own_time_of
 from ailand_gt4py.io.request import Reading, Request
 from ailand_gt4py.io.resets import has_unknown_resets, with_known_resets
 from ailand_gt4py.io.site_files import FILLED, UnknownSiteError
@@ -60,7 +60,7 @@ def open_columns(
     reading, opened = request.reading, list[tuple[xr.Dataset, int | None]]()
     try:
         for path in paths:
-            opened.append((opening.as_in_file(given[path]), None) if path in given else opening.open_file(path))
+            opened.append((opening.as_in_file(given[path], path), None) if path in given else opening.open_file(path))
         dataset, size = opened[0]
         if len(paths) == 1 and size is not None and reading.convention is None and reading.selection.is_all:
             file = _as_it_is(paths[0], dataset, size, request)
@@ -83,7 +83,7 @@ def _close(opened: Sequence[tuple[xr.Dataset, int | None]]) -> None:
 
 def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], request: Request) -> ColumnFile:
     """Columns of any files: what is in each of them, and its size."""
-    request = _with_times(request, [dataset for dataset, _ in opened])
+    request = _with_times(request, paths, [dataset for dataset, _ in opened])
     opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
     files, estimates = _adapted(paths, opened, reading), reading.site.estimates_longwave
@@ -151,10 +151,14 @@ def _with_assumptions(fields: Fields) -> Fields:
     return dataclasses.replace(fields, notes=[*fields.notes, note])
 
 
-def _with_times(request: Request, datasets: Sequence[xr.Dataset]) -> Request:
+def _with_times(request: Request, paths: Sequence[Path], datasets: Sequence[xr.Dataset]) -> Request:
     """The same with its times in the calendar of the first file that has times."""
-    labels = [dataset[own] for dataset in datasets if (own := own_time_of(dataset)) is not None]
-    calendar = time_labels.calendar_of(labels[0].attrs, str(labels[0].name)) if labels else STANDARD
+    labels = [
+        (dataset[own].attrs, f"{path}: variable '{own}'")
+        for path, dataset in zip(paths, datasets, strict=True)
+        if (own := naming.own_time_of(dataset)) is not None
+    ]
+    calendar = time_labels.calendar_of(*labels[0]) if labels else STANDARD
     start = None if request.start is None else named_time(request.start, calendar, "start")
     end = (
         request.end
@@ -166,7 +170,7 @@ def _with_times(request: Request, datasets: Sequence[xr.Dataset]) -> Request:
 
 def _of_period(dataset: xr.Dataset, request: Request) -> xr.Dataset:
     """What is in a file near the period of the request, and a year around it if a climate is wanted, if it is large."""
-    time, around = own_time_of(dataset), YEAR * int(request.initial_state == "guess")
+    time, around = naming.own_time_of(dataset), YEAR * int(request.initial_state == "guess")
     first = None if request.start is None else parse_time(request.start)
     last = end_of(request.end, first)
     first, last = None if first is None else first - around, None if last is None else last + around
@@ -209,7 +213,9 @@ def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> C
     try:
         own_names = _own_names(file, model)
         has_other_names = any("standard_name" in array.attrs for array in dataset.data_vars.values())
-        if file.find(grids.LAND) is not None:
+        if file.find(grids.LAND) is not None or naming.has_other_times(dataset):
+            return None
+        if naming.other_quantities(path, dataset, own_names):
             return None
         if not own_names.keys() - {"lat", "lon"} and has_other_names:
             return None

@@ -45,6 +45,8 @@ OTHER_UNITS = {
 }
 #: Unit of a rate -> that of what is accumulated over a time.
 AMOUNTS = {"W m-2": "J m-2", "kg m-2 s-1": "kg m-2"}
+#: Latitudes and longitudes that are as small as this may be radians.
+RADIANS = (1.6, 6.3)
 #: Digits of which codes for missing values are made that no attribute names: -9999, -99.9, 9999.
 _CODES = {"99", "999", "9999", "99999", "999999", "1e+06", "32767", "32768"}
 

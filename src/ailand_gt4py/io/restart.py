@@ -21,6 +21,7 @@ import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import CALENDARS, STANDARD, time_text
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.labels import label_text
 from ailand_gt4py.io.output import OutputLayout, variable_attributes
 from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, write_sealed
 from ailand_gt4py.weights.model import ModelVariables, Variable
@@ -208,12 +209,6 @@ def next_step(path: Path, checkpoint: Restart, times: Values) -> int:
             "--overwrite starts over"
         )
     return int(found[0])
-
-
-def label_text(label: Any) -> str:
-    """A column's label for comparing: 1 is 1.0, and blanks that fill a text up are no part of it."""
-    is_whole = isinstance(label, float | np.floating) and float(label).is_integer()
-    return str(int(label)) if is_whole else str(label).rstrip()
 
 
 def file_identity(path: Path) -> str:

@@ -63,7 +63,7 @@ def site_fields(
     single = dataset.reset_coords().squeeze(
         [name for name, size in dataset.sizes.items() if size == 1 and name != TIME], drop=True
     )
-    fields = named(convention, path, single)
+    fields = named(convention, path, single, is_utc=is_utc)
     if TIME not in fields.dataset.dims:
         raise InputError(f"{path}: has no times, expected those of a tower's weather or fluxes")
     latitude, longitude, note = _location(fields, site)

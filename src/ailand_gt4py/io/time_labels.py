@@ -15,6 +15,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import CALENDARS, STANDARD, microseconds_of, time_text
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.fields import CONTRADICTION
 
 #: Unit of time labels -> nanoseconds.
 _UNITS = {
@@ -30,6 +31,12 @@ _UNITS = {
 _SINCE = re.compile(r"\s*([A-Za-z]+)\s+since\s+(.+?)\s*", re.IGNORECASE)
 #: Seconds: labels whose rounding allows it are whole multiples of the largest that fits.
 _WHOLE = (3600, 1800, 900, 600, 300, 60, 1)
+#: Attributes that name the time zone of labels, and UTC in them.
+_ZONES = ("time_zone", "timezone", "tz", "utc_offset")
+_UTC = re.compile(r"(?:etc/)?(?:utc|gmt|ut|z|zulu|universal)?(?: ?\(?[+-]?0?0(?::?00)?(?:\.0)?\)?)?", re.IGNORECASE)
+#: Those that may say in words that labels are in local time.
+_DESCRIPTIONS = ("long_name", "description", "comment")
+_LOCAL = re.compile(r"\blocal\b(?:[\w -]*\b)?time\b|\bLST\b", re.IGNORECASE)
 #: Nanoseconds since 1970.
 _LARGEST = 2**63 - 1
 
@@ -45,10 +52,14 @@ def decoded(variable: xr.DataArray, what: str) -> Values:
 
 def calendar_of(attributes: Mapping[str, Any], what: str) -> str:
     """The calendar of time labels by the first of its names in CF, ``standard`` for all that UTC follows."""
-    found = str(attributes.get("calendar", STANDARD)).strip().lower()
+    found = _calendar(attributes)
     if found not in CALENDARS:
         raise InputError(f"{what} has the calendar '{found}'; expected {' or '.join(CALENDARS)}")
     return CALENDARS[found]
+
+
+def _calendar(attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get("calendar", "")).strip().lower() or STANDARD
 
 
 def instants(values: Values, attributes: Mapping[str, Any], what: str) -> Values:
@@ -57,7 +68,7 @@ def instants(values: Values, attributes: Mapping[str, Any], what: str) -> Values
         return values.astype("datetime64[ns]")
     calendar_of(attributes, what)
     # Standard and proleptic Gregorian differ before 1582, where epochs may be.
-    calendar = str(attributes.get("calendar", STANDARD)).strip().lower()
+    calendar = _calendar(attributes)
     unit = str(attributes.get("units", ""))
     found = _SINCE.fullmatch(unit)
     length = _UNITS.get(found[1].lower()) if found else None
@@ -94,9 +105,32 @@ def _whole(counts: Values, rounding: Values) -> Values:
     return counts
 
 
-def sentences(variable: xr.DataArray, times: Values, what: str) -> list[str]:
-    """What was done to the labels of a file: rounding to whole hours, minutes or seconds, and another calendar."""
+def require_utc(attributes: Mapping[str, Any], what: str) -> None:
+    """Check that no attribute of time labels names another time zone than UTC; an offset in ``units`` is heeded."""
+    for name in _ZONES:
+        found = str(attributes.get(name, "")).strip()
+        if found and not _UTC.fullmatch(found):
+            raise InputError(
+                f"{what} has the attribute {name} '{found}', expected UTC, or 'units' with an offset such as 'hours "
+                "since 2020-01-01 00:00 +01:00'"
+            )
+
+
+def sentences(variable: xr.DataArray, times: Values, what: str, *, is_utc: bool = True) -> list[str]:
+    """What was done to the labels of a file: rounding to whole hours, minutes or seconds, and another calendar.
+
+    ``is_utc``: whether they are taken as UTC, which their descriptions may contradict.
+    """
     lines = []
+    if "climatology" in variable.attrs:
+        lines.append(
+            f"{CONTRADICTION}, labels are taken as times: '{variable.name}' is one of a climatology, by its attribute "
+            f"climatology '{variable.attrs['climatology']}'."
+        )
+    for name in _DESCRIPTIONS if is_utc else ():
+        text = str(variable.attrs.get(name, ""))
+        if _LOCAL.search(text):
+            lines.append(f"{CONTRADICTION}, UTC is taken: {name} of '{variable.name}' says '{text[:80]}'.")
     if variable.dtype == np.float32:
         unit = str(variable.attrs.get("units", ""))
         found = _SINCE.fullmatch(unit)

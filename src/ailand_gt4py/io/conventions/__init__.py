@@ -6,6 +6,7 @@ the catalogue of variables (`ailand_gt4py.weights.variables`) and accepted in fi
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import xarray as xr
@@ -15,7 +16,7 @@ from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.io import opening
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.fields import Fields
-from ailand_gt4py.io.naming import named
+from ailand_gt4py.io.naming import at_valid_times, named
 from ailand_gt4py.io.site import Site
 
 __all__ = ["CONVENTIONS", "Convention", "convention_named", "convention_of", "read"]
@@ -61,8 +62,12 @@ def adapted(
 ) -> Fields:
     """`read` of a file that is open, of some bytes; None: of a data set in no file."""
     if size is not None:
+        opening.require_root_variables(path, dataset)
         opening.require_plausible(path, dataset, size, {})
+    dataset, notes = at_valid_times(path, dataset)
     convention = convention_of(dataset) if forced is None else convention_named(forced)
     if convention.adapt is None:
-        return named(convention, path, dataset)
-    return convention.adapt(path, dataset, site or Site())
+        fields = named(convention, path, dataset)
+    else:
+        fields = convention.adapt(path, dataset, site or Site())
+    return dataclasses.replace(fields, notes=[*notes, *fields.notes])

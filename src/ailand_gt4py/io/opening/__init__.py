@@ -113,18 +113,36 @@ def _netcdf(path: Path, options: Mapping[str, Any]) -> xr.Dataset:
         netCDF4.set_chunk_cache(*default)
 
 
-def as_in_file(dataset: xr.Dataset) -> xr.Dataset:
+def require_root_variables(path: Path, dataset: xr.Dataset) -> None:
+    """Refuse a netCDF file of columns all of whose variables are in groups, naming these."""
+    if dataset.variables or not path.is_file() or zipfile.is_zipfile(path):
+        return
+    with netCDF4.Dataset(path) as file:
+        groups = ", ".join(file.groups)
+    if groups:
+        raise InputError(f"{path}: has no variables but in groups ({groups}), expected them in the root group")
+
+
+def as_in_file(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     """A data set in memory as `open_file` gives that of a file; closing it leaves the caller's open.
 
     Masks and packing that were not decoded are; times of calendars that datetime64 does not know are numbers again.
+    ``path``: what messages call it.
     """
     result = dataset.copy(deep=False)
     for name, array in dataset.variables.items():
         if array.dtype == object and array.size and isinstance(array.values.flat[0], cftime.datetime):
             result[name] = xr.conventions.encode_cf_variable(array)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of more than one code for missing values
-        return xr.decode_cf(result, decode_times=False)
+    for array in result.variables.values():
+        array.attrs = {key: _plain(value) for key, value in array.attrs.items()}
+    return missing.decoded(result, path, {})
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as files have it: text for bytes and for one text in an array."""
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "SUO":
+        value = value.item()
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def stored_chunks(array: Any) -> tuple[int, ...] | None:

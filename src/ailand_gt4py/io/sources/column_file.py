@@ -19,7 +19,7 @@ from ailand_gt4py.io.field_reader import FieldReader, gaps_of, require_present
 from ailand_gt4py.io.fields import COLUMN, TIME
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
-from ailand_gt4py.io.quality import Inspector, impossible
+from ailand_gt4py.io.quality import RADIANS, Inspector, impossible
 from ailand_gt4py.io.sources import ColumnSource, Request
 from ailand_gt4py.io.sunlight import SunLimit
 from ailand_gt4py.io.whole_files import columns
@@ -147,6 +147,7 @@ class ColumnFileSource(ColumnSource):
         states = [variable for variable in self.model.state if not variable.is_previous]
         lines = [
             *self._file.notes,
+            *self._radians(),
             *self._reader.sentences(),
             *time_labels.sentences(self._file.dataset[TIME], self.labels, self._file.what(TIME)),
             *time_axis.label_sentences(self._file, given, states, self.step),
@@ -157,6 +158,16 @@ class ColumnFileSource(ColumnSource):
                 f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
             )
         return list(dict.fromkeys(lines))
+
+    def _radians(self) -> list[str]:
+        """A sentence on locations that may be in radians."""
+        largest = [float(np.abs(degrees).max()) for degrees in (self.latitude, self.longitude)]
+        if not all(found <= limit for found, limit in zip(largest, RADIANS, strict=True)) or not any(largest):
+            return []
+        return [
+            f"All columns are within {largest[0]:.3g} degrees of the equator and {largest[1]:.3g} of Greenwich; these "
+            "may be radians."
+        ]
 
     @property
     def remarks(self) -> list[str]:
