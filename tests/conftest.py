@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import os
 import pathlib
 
@@ -11,6 +12,11 @@ from hypothesis import settings
 settings.register_profile("reproducible", derandomize=True)
 settings.register_profile("explore", derandomize=False, max_examples=1000, print_blob=True)
 settings.load_profile("reproducible")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now, a million objects, stays: every search for garbage would look at it in vain."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
