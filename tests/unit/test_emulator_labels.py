@@ -8,6 +8,7 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.labels import are_same
 from helpers import small_model
 
 N_COLUMNS = 3
@@ -90,5 +91,20 @@ def test_other_columns_are_refused(emulator: Emulator, plain: list[np.ndarray]) 
         emulator.step(static, forcing, texts)
     expected = emulator.step(*plain)[0]
     np.testing.assert_array_equal(emulator.step(static, forcing.drop_vars("cell"), state)[0], expected)
-    as_float = forcing.assign_coords(cell=[7.0, 8.00001, 369.0])
+    as_float = forcing.assign_coords(cell=[7.0, 8.00001, -351.0])
     np.testing.assert_array_equal(emulator.step(static, as_float, state)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "others", "are"),
+    [
+        ([0.0, 90.0, 350.0], [360.0, 90.0001, -10.0], True),
+        ([0.0, 9000.0], [9000.0, 18000.0], False),  # metres of a projection, a multiple of 360 apart
+        ([1, 2], [1.0, 2.0], True),
+        ([1.0, 2.0], [2.0, 1.0], False),
+        (["a", "b"], ["a", "b"], True),
+        (["1", "2"], [1.0, 2.0], False),
+    ],
+)
+def test_labels_that_are_the_same(labels: list, others: list, are: bool) -> None:
+    assert are_same(np.array(labels), np.array(others)) is are

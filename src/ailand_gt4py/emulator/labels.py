@@ -55,14 +55,17 @@ _TOLERANCE = 1e-3
 
 
 def are_same(labels: np.ndarray, others: np.ndarray) -> bool:
-    """Whether labels along a dimension are the same in the same order; longitudes may differ by a whole turn."""
+    """Whether labels along a dimension are the same in the same order; what may be longitudes, by whole turns, too."""
     if labels.shape != others.shape:
         return False
     if labels.dtype.kind != "f" and others.dtype.kind != "f":
         return bool(np.array_equal(labels, others))
     if labels.dtype.kind not in "iuf" or others.dtype.kind not in "iuf":
         return False
-    apart = (labels.astype(np.float64) - others.astype(np.float64) + 180.0) % 360.0 - 180.0
+    first, second = labels.astype(np.float64), others.astype(np.float64)
+    apart = first - second
+    if max(np.abs(first).max(initial=0.0), np.abs(second).max(initial=0.0)) <= 360.0:  # not metres of a projection
+        apart = (apart + 180.0) % 360.0 - 180.0
     return bool((np.abs(apart) <= _TOLERANCE).all())
 
 
