@@ -91,12 +91,17 @@ def test_unknown_precision_and_no_columns_are_errors() -> None:
     model = random_model("simple")
     with pytest.raises(InputError, match="precision: found 'float16', expected one of float32, float64"):
         Emulator(model, 1, "embedded", "float16")
-    for number in (0, 1.5, "3", float("nan"), None):
+    for number in (0, 1.5, "3", float("nan"), None, True):
         with pytest.raises(
             InputError, match=f"number of columns: found {number!r}, expected a whole number of at least 1"
         ):
             Emulator(model, number, "embedded")
     assert Emulator(model, np.int64(3), "embedded").n_columns == 3
+
+
+def test_a_file_name_is_no_model() -> None:
+    with pytest.raises(InputError, match="model: found str, expected a Model, as read_model"):
+        Emulator("model.nc", 1, "embedded")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])

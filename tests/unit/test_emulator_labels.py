@@ -80,6 +80,18 @@ def test_other_names_are_refused(emulator: Emulator, plain: list[np.ndarray]) ->
         emulator.step(static, forcing, state, out=out)
 
 
+def test_other_units_are_refused(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    inputs = labelled(emulator, plain)
+    units = {one.name: one.units for one in emulator.model.forcing}
+    units[str(inputs[1]["variable"].values[-1])] = "furlong"
+    first = emulator.model.forcing[0]
+    own = [units[str(name)] for name in inputs[1]["variable"].values]
+    with pytest.raises(
+        InputError, match=f"forcing: variable '{first.name}': found the unit 'furlong', expected '{first.units}'"
+    ):
+        emulator.step(inputs[0], inputs[1].assign_coords(units=("variable", own)), inputs[2])
+
+
 def test_other_columns_are_refused(emulator: Emulator, plain: list[np.ndarray]) -> None:
     static, forcing, state = labelled(emulator, plain)
     with pytest.raises(InputError, match="forcing: found 9 at index 0 along 'cell', expected 7 as of static"):

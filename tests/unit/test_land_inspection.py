@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from land_hosts import HOUR, START, Host, small_model
+from land_hosts import HOUR, PRESCRIBED, START, Host, small_model
 from random_models import random_parameters
 
 from ailand_gt4py.core.errors import InputError, RunError
@@ -132,6 +132,13 @@ def test_usual_weather_is_not_talked_of(caplog: pytest.LogCaptureFixture) -> Non
         ({"host_step": np.timedelta64(300)}, "host_step: found '300 generic time units'"),
         ({"start": 5.0}, "start: found 5.0, expected a time"),
         ({"state_time": "yesterday"}, "state_time: found 'yesterday', expected a time"),
+        ({"host_dtype": "foo"}, "host_dtype: found foo, expected float32 or float64"),
+        ({"horizontal": "Cell"}, "horizontal: found 'Cell', expected one or two GT4Py dimensions"),
+        ({"ocean_value": "nan"}, "ocean_value: found 'nan', expected a number"),
+        ({"derivatives": "no"}, "derivatives: found 'no', expected True or False"),
+        ({"reference_height": "10 m"}, "reference_height: found '10 m', expected a number"),
+        ({"prescribed": ["lai_hv"]}, "prescribed: found list, expected values by name"),
+        ({"prescribed": {"lai_hv": True}}, "lai_hv: found bool, expected a NumPy or CuPy array"),
     ],
 )
 def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:
@@ -324,6 +331,77 @@ def test_a_restart_of_another_rank_is_refused(name: str, message: str, tmp_path:
     with pytest.raises(InputError, match=f"has {message}, expected those of this component"):
         land.restore(tmp_path / "land.nc")
     assert contents(land) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"background_albedo": HOST.field(0.3)}, "has other background albedo"),
+        ({"reference_height": 40.0}, "reference height: found '40 m', expected '10 m'"),
+    ],
+)
+def test_a_restart_of_a_run_with_other_outputs_is_refused(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    own = {"background_albedo": HOST.field(0.2), "reference_height": 10.0}
+    HOST.component(MODEL, MASK, **(own | options)).write_restart(tmp_path / "land.nc")
+    with pytest.raises(InputError, match=message):
+        HOST.component(MODEL, MASK, **own).restore(tmp_path / "land.nc")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("rain", [1.0], "host memory 'rain': found list, expected a NumPy"),
+        ("rain", np.zeros(2, np.float16), "host memory 'rain': found the type float16, expected bool"),
+        ("rain", np.zeros(2, complex), "host memory 'rain': found the type complex128"),
+        ("rain", np.zeros(2, ">f8"), "host memory 'rain': found the type >f8"),
+        ("time", np.zeros(1, "datetime64[us]"), r"host memory 'time': found the type datetime64\[us\].*microseconds"),
+        ("a/b", np.zeros(2), "host memory: found the name 'a/b'"),
+    ],
+)
+def test_host_memory_that_a_file_does_not_hold_is_refused_before_it_is_written(
+    name: str, values: Any, message: str, tmp_path: Path
+) -> None:
+    land = HOST.component(MODEL, MASK)
+    with pytest.raises(InputError, match=message):
+        land.write_restart(tmp_path / "land.nc", {name: values})
+    assert not any(tmp_path.iterdir())
+
+
+def test_host_memory_is_restored_whole_or_nothing_is(tmp_path: Path) -> None:
+    path, land = tmp_path / "land.nc", HOST.component(MODEL, MASK)
+    run(land, 8)
+    kept = {"rain": np.arange(3.0), "is_wet": np.array([True, False])}
+    land.write_restart(path, kept)
+    new = HOST.component(MODEL, MASK)
+    before = contents(new)
+    read_only = np.zeros(3)
+    read_only.flags.writeable = False
+    for given, message in (
+        (None, "has host memory 'rain', which would be lost"),
+        ({"rain": read_only, "is_wet": np.zeros(2, bool)}, "'host_rain': found a read-only array"),
+    ):
+        with pytest.raises(InputError, match=message):
+            new.restore(path, given)
+        assert contents(new) == before
+    found = {name: np.zeros_like(values) for name, values in kept.items()}
+    new.restore(path, found)
+    assert contents(new) == contents(land)
+    for name, values in kept.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_fields_without_effect_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    leaves = {name: value for name, value in PRESCRIBED.items() if name != "albedo_background"}
+    land = HOST.component(MODEL, MASK, prescribed=leaves)
+    more = {"lai_hv": HOST.field(5.0), "albedo_backgruond": HOST.field(0.5)}
+    with caplog.at_level(logging.WARNING, LOGGER):
+        for hour in range(2):
+            land(HOST.weather(START + hour * HOUR) | more, START + hour * HOUR)
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split(":")[0] for text in told] == ["lai_hv", "albedo_backgruond"]
+    assert "albedo_background would be, and is guessed" in told[1]
 
 
 @pytest.mark.parametrize(

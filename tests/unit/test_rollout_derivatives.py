@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tangent_reference
+import xarray as xr
 from derivative_cases import changes_of, dot_product_error, gradients_of
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import COMPLEX
@@ -230,6 +231,13 @@ def test_forcing_of_the_previous_window_goes_with_that_of_the_window() -> None:
         ({"g_states": {1: np.zeros((8, 2))}}, r"g_states of step 1: found the shape \(8, 2\), expected \(8, 3\)"),
         ({"g_states": {1: np.zeros(3)}}, r"g_states of step 1: found the shape \(3,\), expected \(8, 3\)"),
         ({"state": np.zeros((7, 3))}, r"state: found the shape \(7, 3\), expected \(8, 3\)"),
+        (
+            {"forcing": {0: np.zeros((8, 4))}},
+            r"forcing: found dict, expected an array \(n_steps, n_columns, n_forcing\)",
+        ),
+        ({"forcing": iter([np.zeros((8, 4))])}, "forcing: found list_iterator, expected an array"),
+        ({"g_forcing": np.zeros((6, 8, 4))}, r"g_forcing: found float64 \(6, 8, 4\), expected float64 \(7, 8, 4\)"),
+        ({"g_forcing": np.zeros((7, 8, 4), int)}, r"g_forcing: found int64 \(7, 8, 4\), expected float64"),
     ],
 )
 def test_what_cannot_be_used_is_named(changed: dict[str, Any], message: str) -> None:
@@ -238,6 +246,22 @@ def test_what_cannot_be_used_is_named(changed: dict[str, Any], message: str) -> 
     distance = given.pop("distance", None)
     with pytest.raises(InputError, match=message):
         Rollout(emulator, distance).adjoint(**given)
+
+
+def test_steps_of_labelled_forcing_are_along_time() -> None:
+    """With as many steps as columns no shape tells them apart."""
+    emulator = emulator_of("simple")
+    static, forcing, state = run_inputs(emulator, N_COLUMNS)
+    labelled = xr.DataArray(forcing, dims=("time", "x", "variable"))
+    expected = Rollout(emulator).run(static, forcing, state)
+    for one in (labelled, labelled.transpose("x", "time", "variable"), labelled.transpose("variable", "x", "time")):
+        for values, wanted in zip(Rollout(emulator).run(static, one, state), expected, strict=True):
+            np.testing.assert_array_equal(values, wanted)
+    other = labelled.rename(time="step").transpose("x", "step", "variable")
+    with pytest.raises(
+        InputError, match=r"forcing: found the dimensions \(x, step, variable\), expected that of steps"
+    ):
+        Rollout(emulator).run(static, other, xr.DataArray(state, dims=("x", "variable")))
 
 
 def test_changes_of_another_number_of_steps() -> None:

@@ -154,8 +154,8 @@ class Emulator:
                 on its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or
                 DLPack. They are read in place and not changed. ``static`` may be the result of `prepare_static`. A
                 DataArray is matched by name: its dimensions are columns and ``variable``, in any order; if
-                ``variable`` has labels, they are the model's names in any order; labels of columns are those of the
-                other inputs in their order.
+                ``variable`` has labels, they are the model's names in any order, and its coordinate ``units`` is the
+                model's; labels of columns are those of the other inputs in their order.
             out: arrays for the results, of the shapes below; they must not share memory with each other or with an
                 input.
 

@@ -13,6 +13,8 @@ from ailand_gt4py.weights.model import Variable
 
 #: The dimension of a model's variables, as ``xarray.Dataset.to_array`` calls it; the other one is that of columns.
 VARIABLE = "variable"
+#: The coordinate of their units, as results have it.
+UNITS = "units"
 
 
 def is_labelled(value: object) -> bool:
@@ -27,7 +29,7 @@ def in_order(value: Any, what: str, variables: Sequence[Variable], *, is_result:
     A view where they are in it already, which they must be where results are to be written.
 
     Raises:
-        InputError: other dimensions or variables, naming them.
+        InputError: other dimensions, variables or units (of a coordinate ``units`` along them), naming them.
     """
     if value.ndim != 2 or VARIABLE not in value.dims:
         dims = ", ".join(map(str, value.dims)) or "none"
@@ -47,6 +49,10 @@ def in_order(value: Any, what: str, variables: Sequence[Variable], *, is_result:
             )
         if found != expected:
             ordered = ordered.isel({VARIABLE: [found.index(name) for name in expected]})
+    if UNITS in ordered.coords and ordered[UNITS].dims == (VARIABLE,):
+        for unit, one in zip(ordered[UNITS].values, variables, strict=False):
+            if str(unit) != one.units:
+                raise InputError(f"{what}: variable '{one.name}': found the unit '{unit}', expected '{one.units}'")
     return ordered.data
 
 
@@ -105,7 +111,7 @@ def labelled_like(state: Any, values: Any, variables: Sequence[Variable], name: 
     coordinates = {key: one for key, one in state.coords.items() if VARIABLE not in one.dims}
     texts = {
         VARIABLE: [one.name for one in variables],
-        "units": (VARIABLE, [one.units for one in variables]),
+        UNITS: (VARIABLE, [one.units for one in variables]),
         "long_name": (VARIABLE, [one.long_name for one in variables]),
     }
     return xarray.DataArray(values, dims=(column, VARIABLE), coords={**coordinates, **texts}, name=name)

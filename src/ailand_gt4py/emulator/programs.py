@@ -19,7 +19,7 @@ from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model import Model, require_model
 
 #: A name of `backends.BACKEND_NAMES` or a GT4Py backend.
 Backend: TypeAlias = Any
@@ -41,7 +41,7 @@ def precisions_of(backend: Backend) -> tuple[str, ...]:
 def positive(number: Any, name: str) -> int:
     """A whole number of at least 1; `InputError` for another."""
     try:
-        whole = operator.index(number)
+        whole = 0 if isinstance(number, bool) else operator.index(number)
     except TypeError:
         whole = 0
     if whole < 1:
@@ -59,6 +59,7 @@ class Programs:
     """
 
     def __init__(self, model: Model, n_columns: int, backend: Backend, precision: Precision) -> None:
+        require_model(model)
         self._backend_name = backend if isinstance(backend, str) else str(getattr(backend, "name", backend))
         expected = precisions_of(backend)
         if precision not in expected:

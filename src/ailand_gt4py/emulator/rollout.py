@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import ArrayLike
 from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
+from ailand_gt4py.emulator.labels import VARIABLE, is_labelled
 from ailand_gt4py.emulator.programs import positive
 
+#: The dimension of steps in a DataArray.
+TIME = "time"
 #: One array for each step, or for some steps by index.
 BySteps: TypeAlias = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
@@ -28,6 +33,7 @@ class Rollout:
 
     Forcing and its tangents are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
     arrays (n_columns, n_forcing), which may read them on request; the adjoint requests each of them two or three times.
+    A DataArray of the forcing has its steps along ``time``, or else along its first dimension.
     If the forcing of a step is also an input of the next one, `ailand_gt4py.emulator.forcing.ForcingAssembler` spreads
     tangents and gathers adjoints.
 
@@ -65,7 +71,8 @@ class Rollout:
             InputError: no step, or as `Emulator.step`.
             RunError: as `Emulator.step`.
         """
-        states, diagnostics = self._results(_count(forcing))
+        forcing = _by_time(forcing, static, state)
+        states, diagnostics = self._results(len(forcing))
         prepared = self._prepared(static)
         for step, results in enumerate(zip(states, diagnostics, strict=True)):
             state, _ = self.emulator.step(prepared, forcing[step], state, out=results)
@@ -95,7 +102,8 @@ class Rollout:
         Raises:
             InputError, RunError: as for `run`; also tangents of another number of steps.
         """
-        n_steps = _count(forcing)
+        forcing = _by_time(forcing, static, state)
+        n_steps = len(forcing)
         if d_forcing is not None and len(d_forcing) != n_steps:
             raise InputError(f"d_forcing: found {len(d_forcing)} steps, expected {n_steps} as of the forcing")
         d_states, d_diagnostics = self._results(n_steps)
@@ -135,7 +143,8 @@ class Rollout:
         Raises:
             InputError, RunError: as for `run`; also adjoints of another number of steps, or of steps that do not exist.
         """
-        n_steps = _count(forcing)
+        forcing = _by_time(forcing, static, state)
+        n_steps = len(forcing)
         of_states = _by_step("g_states", g_states, n_steps)
         of_diagnostics = _by_step("g_diagnostics", g_diagnostics, n_steps)
         emulator, sizes = self.emulator, self.emulator.model.sizes
@@ -145,6 +154,11 @@ class Rollout:
             named = {"the input 'static'": static, "the input 'forcing'": forcing, "the input 'state'": state}
             inputs = {name: one for name, one in named.items() if isinstance(one, self._xp.ndarray)}
             arrays.check_result(g_forcing, "g_forcing", inputs)
+            expected = (n_steps, emulator.n_columns, sizes.forcing)
+            if g_forcing.shape != expected or not np.can_cast(emulator.dtype, g_forcing.dtype):
+                raise InputError(
+                    f"g_forcing: found {g_forcing.dtype} {g_forcing.shape}, expected {emulator.dtype} {expected}"
+                )
         prepared = self._prepared(static)
         distance = self.distance or math.isqrt(n_steps - 1) + 1
         kept = self._kept_states(prepared, forcing, state, distance)
@@ -195,11 +209,23 @@ class Rollout:
         return states, diagnostics
 
 
-def _count(forcing: Sequence[ArrayLike]) -> int:
-    """The number of steps."""
+def _by_time(forcing: Any, static: ArrayLike, state: ArrayLike) -> Sequence[ArrayLike]:
+    """The forcing, its steps first: those of a DataArray are along ``time``, wherever it has that dimension."""
+    if isinstance(forcing, Mapping) or not (hasattr(forcing, "__len__") and hasattr(forcing, "__getitem__")):
+        raise InputError(
+            f"forcing: found {type(forcing).__name__}, expected an array (n_steps, n_columns, n_forcing) or a sequence "
+            "of arrays (n_columns, n_forcing)"
+        )
+    if is_labelled(forcing):
+        columns = {one for value in (static, state) if is_labelled(value) for one in value.dims if one != VARIABLE}
+        if TIME in forcing.dims:
+            forcing = forcing.transpose(TIME, ...)
+        elif forcing.ndim and forcing.dims[0] in columns:
+            dims = ", ".join(map(str, forcing.dims))
+            raise InputError(f"forcing: found the dimensions ({dims}), expected that of steps first, or '{TIME}'")
     if len(forcing) == 0:
         raise InputError("forcing: found no step, expected at least one")
-    return len(forcing)
+    return forcing
 
 
 def _by_step(name: str, adjoints: BySteps | None, n_steps: int) -> dict[int, ArrayLike]:

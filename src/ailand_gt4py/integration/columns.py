@@ -81,6 +81,7 @@ class LandColumns:
             check_units(albedo, "background albedo", "1")
             albedo = points.land_values(albedo, "background albedo", self.dtype)
             require_within(points, albedo, "background albedo", (0.0, 1.0))
+            self.fixed["background_albedo"] = albedo
         self._closures = SurfaceClosures(
             model,
             points.n_land,

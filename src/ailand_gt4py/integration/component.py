@@ -24,7 +24,7 @@ from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.inspection import RangeWatch, require_units
 from ailand_gt4py.integration.outputs import OutputFields
 from ailand_gt4py.lowering.calls import backends
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model import Model, require_model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
 from ailand_gt4py.weights.variables import cf_attributes
@@ -91,7 +91,7 @@ class LandComponent:
             names = ", ".join(key for group in (grid, ground, clock, coupling) for key in vars(group))
             raise TypeError(f"LandComponent got an unexpected keyword argument '{name}', expected some of {names}")
         self.turn = Turn("land component")
-        self.model = read_model() if model is None else model
+        self.model = read_model() if model is None else require_model(model)
         if self.model.normalised_space or self.model.step_seconds <= 0.0:
             raise InputError("model: found one without statistics or step, expected one that knows its units")
         self._points = HostPoints(grid.land_mask, backends.device_of(backend), grid.levels, grid.dims)
@@ -122,9 +122,12 @@ class LandComponent:
             logger.info(
                 "%s: neither prescribed nor given as background_albedo: by vegetation, unless it is a field", name
             )
+        self._sampled = tuple(sampled)
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
         self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend)
+        #: Names that samples have had and nobody reads; each is told of once.
+        self._unread: set[str] = set()
         self._fields = OutputFields(
             list(self._columns.outputs), self._points, grid, np.dtype(self._columns.dtype), gt4py_backend
         )
@@ -147,12 +150,12 @@ class LandComponent:
 
     @property
     def state(self) -> arrays.Array:
-        """(n_land, n_state), model order and units."""
+        """(n_land, n_state), model order and units; memory of the component, which a later step writes to: copy it."""
         return self._columns.state
 
     @property
     def diagnostics(self) -> arrays.Array:
-        """(n_land, n_diagnostics), model order and units."""
+        """(n_land, n_diagnostics), model order and units; to be copied like `state`."""
         return self._columns.diagnostics
 
     @property
@@ -198,6 +201,7 @@ class LandComponent:
         self._tell()
         clock, accumulation = self._clock, self._accumulation
         clock.check_sample(time)
+        self._tell_unread(fields)
         views = accumulation.views({**self._guessed, **fields} if self._guessed else fields)
         closes = clock.next_closes_window()
         accumulation.gather(views, closes or clock.n_samples == 0)
@@ -212,6 +216,24 @@ class LandComponent:
         clock.count_sample()
         if closes and self._columns.on_cpu:
             self._tell()
+
+    def _tell_unread(self, fields: Mapping[str, Any]) -> None:
+        """Say which of a sample's fields have no effect: a host may mean a prescribed or guessed input by them."""
+        unread = set(fields) - {variable.name for variable in self._sampled} - self._unread
+        if not unread:
+            return
+        self._unread |= unread
+        of_model = {variable.name for variable in self.model.forcing}
+        if prescribed := sorted(unread & of_model):
+            logger.warning(
+                "%s: given with the weather, but prescribed or computed by the component: these fields are not read; "
+                "change what is prescribed by 'prescribe'", ", ".join(prescribed),
+            )  # fmt: skip
+        if self._guessed and (unknown := sorted(map(str, unread - of_model))):
+            logger.warning(
+                "%s: fields that the model does not take are not read; %s would be, and is guessed otherwise",
+                ", ".join(unknown), ", ".join(self._guessed),
+            )  # fmt: skip
 
     def _tell(self) -> None:
         """What was found and has not been told, as an error or a warning; of a GPU that is asked in a later step."""
@@ -288,9 +310,10 @@ class LandComponent:
         """Write the whole memory of the component, bit for bit, at any time between two calls; netCDF-4.
 
         Args:
-            host_memory: name -> further array to store, for a host's adapter.
+            host_memory: name -> further array to store, for a host's adapter: bool, integers, float32 or float64.
 
         Raises:
+            InputError: host memory that is no such array.
             InputError: on a GPU, values of the previous window that are not finite and were not yet reported.
             RunError: writing failed; an existing file of that name is then unchanged.
         """
@@ -307,7 +330,8 @@ class LandComponent:
 
         Raises:
             InputError: a file that cannot be read or is damaged, or of another model, precision, grid, host step,
-                location or static field. Nothing is changed then.
+                location, static field, background albedo or reference height; host memory that is not that of the file,
+                or read-only. Nothing is changed then.
         """
         content = self._content(host_memory)
         values, position = restart.read(path, content)
@@ -330,7 +354,7 @@ class LandComponent:
             "possible": self._accumulation.possible,
             "earlier_outputs": self._fields.earlier,
             "later_outputs": self._fields.later,
-            **{f"host_{name}": array for name, array in (host_memory or {}).items()},
+            **restart.host_memory(host_memory, self._points.device),
         }
         identity = {
             "model_checksum": checksum(self.model),
@@ -340,6 +364,7 @@ class LandComponent:
             "sampled": " ".join(self.inputs_properties),
             "between": self._coupling.between,
             "outputs": " ".join(self.outputs_properties),
+            "reference_height": f"{float(self._coupling.reference_height):g} m",
         }
         fixed = {"land_points": self._points.columns, **self._columns.fixed}
         return restart.Content(memory, fixed, identity, [variable.is_imputed for variable in self.model.state])

@@ -48,15 +48,25 @@ class HostGrid:
     ocean_value: float = np.nan
 
     def __post_init__(self) -> None:
-        if np.dtype(self.host_dtype) not in (np.float32, np.float64):
-            raise InputError(f"host_dtype: found {np.dtype(self.host_dtype)}, expected float32 or float64")
+        try:
+            found: Any = np.dtype(self.host_dtype)
+        except TypeError:  # no type at all
+            found = self.host_dtype
+        if found not in (np.float32, np.float64):
+            raise InputError(f"host_dtype: found {found}, expected float32 or float64")
+        for dimension in self.dims:
+            if not isinstance(dimension, gtx.Dimension):
+                raise InputError(f"horizontal: found {dimension!r}, expected one or two GT4Py dimensions")
+        _require_number("ocean_value", self.ocean_value)
+        _require_mapping("levels", self.levels)
+        _require_mapping("units", self.units)
 
     @property
     def dims(self) -> tuple[gtx.Dimension, ...]:
         """Horizontal dimensions of the output fields; empty for plain arrays."""
         if self.horizontal is None:
             return ()
-        return tuple(self.horizontal) if isinstance(self.horizontal, tuple) else (self.horizontal,)
+        return tuple(self.horizontal) if isinstance(self.horizontal, (tuple, list)) else (self.horizontal,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +92,12 @@ class Ground:
     prescribed: Mapping[str, Any] | None = None
     previous_forcing: Mapping[str, Any] | None = None
     background_albedo: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("static", "initial_state"):
+            _require_mapping(name, getattr(self, name), is_needed=True)
+        for name in ("prescribed", "previous_forcing"):
+            _require_mapping(name, getattr(self, name))
 
     def prescribed_to(self, model: ModelVariables) -> dict[str, Any]:
         """Inputs of a model that the host does not give at every step, by name."""
@@ -139,6 +155,21 @@ class CouplingOptions:
         for name, expected in (("between", ("hold", "interpolate")), ("not_finite", ("raise", "flag"))):
             if getattr(self, name) not in expected:
                 raise InputError(f"{name}: found '{getattr(self, name)}', expected one of {', '.join(expected)}")
+        if not isinstance(self.derivatives, (bool, np.bool_)):
+            raise InputError(f"derivatives: found {self.derivatives!r}, expected True or False")
+        _require_number("reference_height", self.reference_height)
+
+
+def _require_number(name: str, value: Any) -> None:
+    """Check that an option is a number: of a text NumPy would say so later, and without the option's name."""
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        raise InputError(f"{name}: found {value!r}, expected a number")
+
+
+def _require_mapping(name: str, value: Any, *, is_needed: bool = False) -> None:
+    """Check that values are given by name."""
+    if not isinstance(value, Mapping) and (is_needed or value is not None):
+        raise InputError(f"{name}: found {type(value).__name__}, expected values by name, such as a dict")
 
 
 def group_of(kind: type[Group], name: str, given: Group | None, keywords: dict[str, Any]) -> Group:

@@ -123,7 +123,7 @@ class HostPoints:
 
         All are finite, but NaN (or masked) where they may be missing.
         """
-        if isinstance(value, (int, float, np.number)):
+        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
             result = self._xp.full(self.n_land, value, dtype=dtype)
         else:
             points = self.view(value, name)

@@ -19,6 +19,9 @@ from ailand_gt4py.io.whole_files import plain, read_sealed, write_sealed
 
 FORMAT = "ailand_gt4py land component 2"
 _WHAT = "a restart file of a land component"
+_HOST = "host_"
+#: Types of NumPy that a file holds to the bit: truth values, whole and real numbers.
+_KINDS, _SIZES = "biuf", {"f": (4, 8)}
 
 
 class Content(NamedTuple):
@@ -33,6 +36,29 @@ class Content(NamedTuple):
     fixed: Mapping[str, arrays.Array]
     identity: Mapping[str, str]
     may_be_missing: Sequence[bool]
+
+
+def host_memory(given: Mapping[str, arrays.Array] | None, device: arrays.Device) -> dict[str, arrays.Array]:
+    """A host's own arrays by their names in a file.
+
+    Raises:
+        InputError: a name that a file cannot have, something else than an array of the device, or a type that a file
+            does not hold.
+    """
+    result = {}
+    for name, value in (given or {}).items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(f"host memory: found the name {name!r}, expected letters, digits and underscores")
+        what = f"host memory '{name}'"
+        array = arrays.as_array(value, device, what)
+        dtype = array.dtype
+        if dtype.kind not in _KINDS or dtype.itemsize not in _SIZES.get(dtype.kind, (1, 2, 4, 8)) or not dtype.isnative:
+            raise InputError(
+                f"{what}: found the type {dtype}, expected bool, integers, float32 or float64 in the machine's byte "
+                "order: a file holds no others (of times, give whole microseconds)"
+            )
+        result[f"{_HOST}{name}"] = array
+    return result
 
 
 def write(path: str | os.PathLike[str], content: Content, position: Mapping[str, int]) -> None:
@@ -50,7 +76,7 @@ def read(path: str | os.PathLike[str], content: Content) -> tuple[dict[str, Valu
 
     Raises:
         InputError: a file that is damaged, not of this run's identity and fixed arrays, or of other names, shapes or
-            types; a state that is not finite.
+            types; a state that is not finite; an array of ``content`` that is read-only.
     """
     path = Path(path)
     data = read_sealed(path, FORMAT, _WHAT)
@@ -72,6 +98,13 @@ def read(path: str | os.PathLike[str], content: Content) -> tuple[dict[str, Valu
                 f"{path}: has other {name.replace('_', ' ')}, expected those of this component; it is perhaps another "
                 "rank's"
             )
+    for name in map(str, data.variables):
+        if name not in content.memory and name not in content.fixed:
+            what = f"host memory '{name.removeprefix(_HOST)}'" if name.startswith(_HOST) else f"'{name}'"
+            raise InputError(f"{path}: has {what}, which would be lost, expected a run that has it, too")
+    for name, array in content.memory.items():
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            raise InputError(f"{path}: '{name}': found a read-only array, expected one that can be filled")
     state = data["state"].values
     if not (np.isfinite(state) | (np.isnan(state) & content.may_be_missing)).all():
         raise InputError(f"{path}: 'state': found a number that is not finite, expected finite ones")

@@ -452,3 +452,12 @@ class Model:
 
 #: What has the variables that a model reads and gives, its step, and whether no statistics are known.
 ModelVariables: TypeAlias = Model | Template
+
+
+def require_model(value: object) -> Model:
+    """A model as given; `InputError` for something else, such as the name of a file, which is to be read first."""
+    if not isinstance(value, Model):
+        raise InputError(
+            f"model: found {type(value).__name__}, expected a Model, as read_model and import_checkpoint give it"
+        )
+    return value
