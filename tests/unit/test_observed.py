@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.request import Reading, Selection
 from ailand_gt4py.observations.observed import Observed, read_observed
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -231,3 +232,76 @@ def test_a_file_of_which_nothing_was_measured(tmp_path):
         InputError, match=r"'sshf': of all 12 less than 0\.66 was measured \(the best: 0\), expected some"
     ):
         read_observed([tmp_path / "filled.nc"], [FLUX])["sshf"].well_measured()
+
+
+def changed_tower(tmp_path, change):
+    with xr.open_dataset(tower(tmp_path / "tower.nc")) as data:
+        changed = change(data.load())
+    changed.to_netcdf(tmp_path / "changed.nc")
+    return tmp_path / "changed.nc"
+
+
+def test_the_models_own_values_never_stand_for_observations(tmp_path):
+    """What is to be done to a file before a run takes it is not done to what was observed."""
+    path = changed_tower(tmp_path, lambda data: data.assign(lsm=("x", [1.0], {"units": "1"})))
+    expected = np.linspace(-100.0, 10.0, 12)
+    np.testing.assert_allclose(read_observed([path], [FLUX])["sshf"].values[:, 0], expected, rtol=1e-6)
+    static = changed_tower(tmp_path, lambda data: data[["lat", "lon"]].assign(clim_cvh=("x", [0.5], {"units": "1"})))
+    found = read_observed([tmp_path / "tower.nc", static], [FLUX])
+    np.testing.assert_allclose(found["sshf"].values[:, 0], expected, rtol=1e-6)
+    box = Reading(selection=Selection(points=((46.0, 7.0),)))
+    found = read_observed(
+        [tmp_path / "tower.nc"], [FLUX], latitude=np.array([46.0]), longitude=np.array([7.0]), reading=box
+    )
+    np.testing.assert_allclose(found["sshf"].values[:, 0], expected, rtol=1e-6)
+    with pytest.raises(InputError, match="dimension 'x' is missing"):
+        read_observed([changed_tower(tmp_path, lambda data: data.rename(x="site").expand_dims("y"))], [FLUX])
+    with pytest.raises(InputError, match=r"other.nc: has 'obs_sshf', and so has .*tower.nc"):
+        read_observed([tmp_path / "tower.nc", tower(tmp_path / "other.nc")], [FLUX])
+
+
+def with_bounds(data, before, after):
+    """Intervals of labels from hours before to hours after them."""
+    intervals = np.stack([data.time - before * HOUR, data.time + after * HOUR], axis=1)
+    found = data[["obs_sshf", "lat", "lon"]].assign(time_bounds=(("time", "end"), intervals))
+    found["time"].attrs["bounds"] = "time_bounds"
+    return found
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 6), (6, 0), (3, 3), (0, 3)])
+def test_windows_are_those_of_the_bounds(tmp_path, before, after):
+    found = read_observed([changed_tower(tmp_path, lambda data: with_bounds(data, before, after))], [FLUX])["sshf"]
+    assert found.times[0] == START - before * HOUR
+    assert found.window == (before + after) * HOUR
+
+
+def test_metadata_of_observations_are_heeded(tmp_path, caplog):
+    """A statistic that is none of means and instants is refused, another direction or quantity told."""
+
+    def described(name, **attributes):
+        def change(data):
+            data[name].attrs |= attributes
+            return data
+
+        return changed_tower(tmp_path, change)
+
+    with pytest.raises(InputError, match="variable 'obs_sshf' has the cell_methods 'time: maximum', expected"):
+        read_observed([described("obs_sshf", cell_methods="time: maximum")], [FLUX])
+    read_observed([described("obs_sshf", standard_name="surface_upward_sensible_heat_flux")], [FLUX])
+    assert "the name is followed: 'obs_sshf' is positive downward as sshf, its standard_name says" in caplog.text
+    pores = "volume_fraction_of_condensed_water_in_soil_pores"
+    read_observed([described("obs_swvl1", standard_name=pores)], [WATER])
+    assert f"'obs_swvl1' is taken as swvl1, its standard_name is '{pores}'" in caplog.text
+
+
+def test_errors_of_temperatures_are_differences(tmp_path):
+    def change(data):
+        degrees = {"units": "degC", "cell_methods": "time: point"}
+        return data.assign(
+            obs_stl1=(data.obs_sshf.dims, np.full(data.obs_sshf.shape, 5.0), degrees),
+            obs_stl1_error=(data.obs_sshf.dims, np.full(data.obs_sshf.shape, 2.0), degrees),
+        )
+
+    found = read_observed([changed_tower(tmp_path, change)], [CATALOGUE["stl1"].variable()])["stl1"]
+    np.testing.assert_allclose(found.values, 278.15)
+    np.testing.assert_allclose(found.errors, 2.0)

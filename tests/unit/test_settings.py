@@ -71,6 +71,8 @@ def test_command_line_yaml_and_python_give_the_same(tmp_path: Path) -> None:
             f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
         ), "more than 10000 values"),
         ("a: !!python/object/apply:os.system ['true']", "is not YAML in line 1"),
+        ("file: a\nis-on: true\nfile: b", "in line 3: 'file' is there again, expected it once, as in line 1"),
+        ("section: {size: 1,\n size: 2}", "is not YAML in line 2: 'size' is there again, expected it once"),
         ("a: x\n" * 30_000, "found 150000 bytes, expected a file of options"),
         ('file: "\\ud800"', r"found the text '\\ud800', expected text in UTF-8"),
         ("file: " + "a" * 300, "expected a file name that a file system takes"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ailand_gt4py.cli.train import data_files
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.settings import read_settings, read_yaml
 from ailand_gt4py.training.configuration import Configuration
@@ -199,6 +200,16 @@ def test_unreadable_files_are_named(tmp_path):
         (tmp_path / "bad.yaml").write_text(content)
         with pytest.raises(InputError, match=message):
             read_settings(Configuration, read_yaml(tmp_path / "bad.yaml"))
+
+
+def test_a_data_file_given_twice_is_refused(tmp_path):
+    """By another name, too: a column to learn from would be one to validate with."""
+    (tmp_path / "a.nc").touch()
+    (tmp_path / "b.nc").symlink_to(tmp_path / "a.nc")
+    for names in (["a.nc", "a.nc"], ["a.nc", "b.nc"]):
+        options = read_settings(Configuration, MINIMAL | {"data": {"train": names, "directory": str(tmp_path)}})
+        with pytest.raises(InputError, match=r"option 'data.train': found .*, the same as .*a.nc, expected each file"):
+            data_files(options)
 
 
 ROOT = SHIPPED.parents[1]

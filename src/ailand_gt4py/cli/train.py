@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shlex
 from pathlib import Path
 from typing import ClassVar
@@ -70,15 +71,22 @@ def run(options: Options) -> None:
 
 
 def data_files(configuration: Configuration) -> list[Path]:
-    """Paths of the training files, which must be there."""
+    """Paths of the training files, which must be there, each once."""
     directory = Path(configuration.data.directory)
     if not directory.is_dir():
         raise InputError(f"data directory {directory}: no such directory; give it with --data")
     paths = [directory / name for name in configuration.data.train]
+    known: dict[str, Path] = {}
     for path in paths:
         if not path.exists():
             raise InputError(
                 f"data file {path}: no such file or store; option 'data.train' of the configuration asks for it"
+            )
+        earlier = known.setdefault(os.path.realpath(path), path)
+        if earlier is not path:  # its columns would be learnt from and validate
+            raise InputError(
+                f"option 'data.train': found {path}, the same as {earlier}, expected each file once "
+                "('data.frequency' draws a file's windows more often)"
             )
     return paths
 

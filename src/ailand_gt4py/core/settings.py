@@ -247,8 +247,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+#: The tag of ``<<``, which takes over the names of other mappings.
+_MERGED = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML's own with dates of other calendars, such as 2020-02-30, as text."""
+    """YAML's own with dates of other calendars, such as 2020-02-30, as text, and each name once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[str, yaml.ScalarNode] = {}
+        for key, _ in node.value:  # PyYAML takes the last of several, without a word
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGED:
+                continue
+            if key.value in first:
+                line = first[key.value].start_mark.line + 1
+                problem = f"'{key.value}' is there again, expected it once, as in line {line}"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
+            first[key.value] = key
+        return super().construct_mapping(node, deep)
 
 
 def _date(loader: _Loader, node: yaml.ScalarNode) -> Any:

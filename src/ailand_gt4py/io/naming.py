@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ _LOOK_ALIKES = {
     *("surface_snow_thickness", "air_potential_temperature", "sea_area_fraction", "wind_speed_of_gust"),
     *("air_pressure_at_mean_sea_level", "air_pressure_at_sea_level", "wind_to_direction", "x_wind", "y_wind"),
     *("surface_net_downward_shortwave_flux", "surface_net_downward_longwave_flux"),
+    "volume_fraction_of_condensed_water_in_soil_pores",
 }
 #: What the units of a coordinate must not have in them.
 _DIRECTIONS = {"lat": "east", "lon": "north"}
@@ -90,7 +91,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset, *, is_utc: bo
         result = result.assign_coords({TIME: (TIME, times, attributes)})
     if renamed:
         notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
-    notes += _other_directions(dataset, own_names)
+    notes += other_directions(dataset, own_names)
     notes += other_quantities(path, dataset, own_names)
     meanings, more = meaning.meanings(path, dataset, own_time, own_names, convention)
     return Fields(path, result, own_names, meanings, [*notes, *more], convention.name, lacking)
@@ -176,15 +177,18 @@ def _found(convention: Convention, path: Path, dataset: xr.Dataset) -> dict[str,
     return found
 
 
-def _other_directions(dataset: xr.Dataset, own_names: Mapping[str, str]) -> Iterator[str]:
+def other_directions(dataset: xr.Dataset, own_names: Mapping[str, str]) -> list[str]:
     """Sentences on fluxes whose standard name has another direction than their name; files from ECMWF have such."""
+    result = []
     for name, own in own_names.items():
-        ours, theirs = CATALOGUE[name].standard_name, str(dataset[own].attrs.get("standard_name", ""))
+        ours = CATALOGUE[name].standard_name if name in CATALOGUE else ""
+        theirs = str(dataset[own].attrs.get("standard_name", ""))
         if ours != theirs and ours == opposite(theirs):
-            yield (
+            result.append(
                 f"{CONTRADICTION}, the name is followed: '{own}' is positive {'down' if 'down' in ours else 'up'}ward "
                 f"as {name}, its standard_name says the opposite."
             )
+    return result
 
 
 def other_quantities(path: Path, dataset: xr.Dataset, own_names: Mapping[str, str]) -> list[str]:

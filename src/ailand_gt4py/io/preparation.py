@@ -215,7 +215,7 @@ def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> C
         has_other_names = any("standard_name" in array.attrs for array in dataset.data_vars.values())
         if file.find(grids.LAND) is not None or naming.has_other_times(dataset):
             return None
-        if naming.other_quantities(path, dataset, own_names):
+        if naming.other_quantities(path, dataset, own_names) or naming.other_directions(dataset, own_names):
             return None
         if not own_names.keys() - {"lat", "lon"} and has_other_names:
             return None

@@ -21,7 +21,9 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import meaning, naming, opening
 from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.fields import TIME
 from ailand_gt4py.io.matching import Columns, match
 from ailand_gt4py.io.preparation import open_columns
 from ailand_gt4py.io.quality import expectation, impossible
@@ -30,6 +32,7 @@ from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.observations.collocation import DEFAULT, Choice, collocated
 from ailand_gt4py.observations.footprints import POLARISATIONS, Layout, layout_of
 from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 logger = logging.getLogger(__name__)
 
@@ -240,7 +243,8 @@ def read_observed(
     prefixed = {name: (other[name],) if name in other else _own_names(name) for name in wanted}
     asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
     request = dataclasses.replace(reference_request(asked, None, None, reading), leaves_out=False)
-    file = open_columns(files, request)
+    own = [name for names in prefixed.values() for name in names if name not in CATALOGUE]
+    file = _beside_values(files, own) or open_columns(files, request)
     try:
         for sentence in file.notes:
             if not sentence.startswith(OF_INPUT):
@@ -308,9 +312,39 @@ def _of_footprints(
 
 def beside_values(path: Path, variables: Sequence[Variable]) -> bool:
     """Whether a file has observations of some variables beside a model's values of them."""
-    own = [_renamed(one, name) for one in variables for name in _own_names(one.name)]
-    with open_columns([Path(path)], reference_request(own, None, None, AS_THEY_ARE)) as file:
-        return any(file.find(one.name) is not None for one in own)
+    file = _beside_values([Path(path)], [name for one in variables for name in _own_names(one.name)])
+    if file is not None:
+        file.close()
+    return file is not None
+
+
+def _beside_values(paths: Sequence[Path], names: Sequence[str]) -> ColumnFile | None:
+    """The file that has observations by some names beside a model's values, as it is; None where none has.
+
+    What makes columns of other files knows nothing of these names: the model's own values would stand for what was
+    observed.
+
+    Raises:
+        InputError: several files have some, or one has no dimensions of time and columns.
+    """
+    found: ColumnFile | None = None
+    for path in paths:
+        dataset, size = opening.open_file(path)
+        own = {str(name).lower(): str(name) for name in dataset.data_vars}
+        there = [own[name.lower()] for name in names if name.lower() in own]
+        if not there:
+            dataset.close()
+            continue
+        if found is not None:
+            dataset.close()
+            found.close()
+            raise InputError(
+                f"{path}: has '{there[0]}', and so has {found.path}; expected names that begin with '{PREFIX}' in one "
+                "of the files"
+            )
+        dataset, notes = naming.at_valid_times(path, dataset)
+        found = ColumnFile(path, dataset, notes=notes, size=size)
+    return found
 
 
 def _own_names(name: str) -> tuple[str, str]:
@@ -321,13 +355,38 @@ def _renamed(variable: Variable, name: str) -> Variable:
     return dataclasses.replace(variable, name=name)
 
 
-def _read(file: ColumnFile, own_name: str, variable: Variable) -> Values | None:
-    """(n_times, n_columns) in the variable's units; None where the file does not have it through time."""
+def _read(file: ColumnFile, own_name: str, variable: Variable, *, is_difference: bool = False) -> Values | None:
+    """(n_times, n_columns) in the variable's units; None where the file does not have it through time.
+
+    ``is_difference``: whether a degree Celsius is a kelvin, as of standard deviations.
+    """
     source = file.source(own_name, variable.units)
     if source is None:
         return None
+    conversion = dataclasses.replace(source.conversion, offset=0.0) if is_difference else source.conversion
     values = file.read(source.own_name, slice(0, file.n_times), slice(0, file.n_columns))
-    return source.conversion.apply(values).astype(np.float64)
+    return conversion.apply(values).astype(np.float64)
+
+
+def _meant(
+    file: ColumnFile, own_name: str, variable: Variable, times: Values, step: np.timedelta64
+) -> tuple[Values, np.timedelta64]:
+    """Starts and length of the windows of what stands beside a model's values, by its metadata; instants as they are.
+
+    Raises:
+        InputError: values are none of means and instants.
+    """
+    own = str(file.find(own_name))
+    found, notes = meaning.meanings(file.path, file.dataset, TIME, {own: own}, file.convention, {own: variable})
+    notes += naming.other_directions(file.dataset, {variable.name: own})
+    notes += naming.other_quantities(file.path, file.dataset, {variable.name: own})
+    for sentence in notes:
+        logger.warning("%s: %s", file.path, sentence)
+    one = found[own]
+    if variable.time_meaning != "window mean" or one.kind != "mean":
+        return times, step
+    window = step if one.interval is None else one.interval
+    return times - {"start": 0, "middle": 1, "end": 2}[one.label] * (window // 2), window
 
 
 def _observed(
@@ -342,15 +401,17 @@ def _observed(
             file.path, own_name, int(wrong.sum()), value, time_text(times[row]), column, expectation(variable, value),
         )  # fmt: skip
         values = np.where(wrong, np.nan, values)
-    errors, measured = _read(file, f"{own_name}_error", variable), None
-    if own_name.startswith(PREFIX):
+    errors, measured = _read(file, f"{own_name}_error", variable, is_difference=True), None
+    window = step
+    if own_name != variable.name:
+        times, window = _meant(file, own_name, variable, times, step)
         share = dataclasses.replace(variable, units="1")
         for name in (f"{own_name}_qc", f"{PREFIX}qc"):
             measured = _read(file, name, share) if measured is None else measured
     return Observed(
         variable=variable,
         times=np.asarray(times).astype("datetime64[ns]"),
-        window=step,
+        window=window,
         values=values,
         errors=np.full(values.shape, np.nan) if errors is None else errors,
         measured=np.ones(values.shape) if measured is None else np.nan_to_num(measured),
