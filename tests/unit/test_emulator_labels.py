@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import are_same, require_same
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.labels import are_same
 from helpers import small_model
 
 N_COLUMNS = 3
@@ -120,3 +120,8 @@ def test_other_columns_are_refused(emulator: Emulator, plain: list[np.ndarray]) 
 )
 def test_labels_that_are_the_same(labels: list, others: list, are: bool) -> None:
     assert are_same(np.array(labels), np.array(others)) is are
+
+
+def test_the_first_label_that_differs_is_named_though_it_may_be_a_longitude() -> None:
+    with pytest.raises(InputError, match=r"x: found 0\.0 at index 0 along 'x', expected 360\.0 as of y"):
+        require_same("x: found", "x", np.array([0.0, 9000.0]), np.array([360.0, 9000.0]), "as of y")

@@ -11,10 +11,10 @@ import xarray as xr
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import label_text
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
-from ailand_gt4py.io.labels import label_text
 from ailand_gt4py.io.restart import LOCATION_TOLERANCE
 from ailand_gt4py.io.whole_files import columns, plain, read_sealed, write_sealed
 

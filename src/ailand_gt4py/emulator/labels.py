@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import require_same
 from ailand_gt4py.weights.model import Variable
 
 #: The dimension of a model's variables, as ``xarray.Dataset.to_array`` calls it; the other one is that of columns.
@@ -56,25 +57,6 @@ def in_order(value: Any, what: str, variables: Sequence[Variable], *, is_result:
     return ordered.data
 
 
-#: How far labels that are numbers, such as latitudes in another precision, may be apart.
-_TOLERANCE = 1e-3
-
-
-def are_same(labels: np.ndarray, others: np.ndarray) -> bool:
-    """Whether labels along a dimension are the same in the same order; what may be longitudes, by whole turns, too."""
-    if labels.shape != others.shape:
-        return False
-    if labels.dtype.kind != "f" and others.dtype.kind != "f":
-        return bool(np.array_equal(labels, others))
-    if labels.dtype.kind not in "iuf" or others.dtype.kind not in "iuf":
-        return False
-    first, second = labels.astype(np.float64), others.astype(np.float64)
-    apart = first - second
-    if max(np.abs(first).max(initial=0.0), np.abs(second).max(initial=0.0)) <= 360.0:  # not metres of a projection
-        apart = (apart + 180.0) % 360.0 - 180.0
-    return bool((np.abs(apart) <= _TOLERANCE).all())
-
-
 def check_columns(values: Mapping[str, Any]) -> None:
     """Check that DataArrays among inputs, by name, have the same columns in the same order where these have labels.
 
@@ -89,19 +71,6 @@ def check_columns(values: Mapping[str, Any]) -> None:
         labels = np.asarray(value[column].values)
         first = first or (name, labels)
         require_same(f"{name}: found", column, labels, first[1], f"as of {first[0]}")
-
-
-def require_same(what: str, dimension: Any, labels: np.ndarray, expected: np.ndarray, of: str) -> None:
-    """Check that labels along a dimension `are_same` as others."""
-    if are_same(expected, labels):
-        return
-    if labels.shape != expected.shape:
-        raise InputError(f"{what} {labels.size} labels along '{dimension}', expected {expected.size} {of}")
-    k = next(k for k in range(labels.size) if not are_same(expected[k : k + 1], labels[k : k + 1]))
-    raise InputError(
-        f"{what} {labels[k]} at index {k} along '{dimension}', expected {expected[k]} {of}: the same labels in the "
-        "same order"
-    )
 
 
 def labelled_like(state: Any, values: Any, variables: Sequence[Variable], name: str) -> Any:

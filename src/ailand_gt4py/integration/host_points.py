@@ -19,7 +19,8 @@ from gt4py.next import common as gtx_common
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import LandPoint, point_connectivity
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.labels import is_labelled, require_same
+from ailand_gt4py.core.labels import require_same
+from ailand_gt4py.emulator.labels import is_labelled
 
 #: Strides of a layout in units of their greatest common divisor.
 Layout = tuple[int, ...]

@@ -17,10 +17,9 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import positions_of, require_same, texts
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.emulator.labels import require_same
 from ailand_gt4py.io.fields import COLUMN, TIME, Fields
-from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
 from ailand_gt4py.io.monthly import MONTH
 from ailand_gt4py.io.units import conversion

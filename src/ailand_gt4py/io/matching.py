@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import positions_of, texts
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.fields import COLUMN
-from ailand_gt4py.io.labels import positions_of, texts
 from ailand_gt4py.io.lattices import Lattice
 from ailand_gt4py.weights.variables import CATALOGUE
 

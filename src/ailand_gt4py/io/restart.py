@@ -19,9 +19,9 @@ import xarray as xr
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.labels import label_text
 from ailand_gt4py.core.times import CALENDARS, STANDARD, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.labels import label_text
 from ailand_gt4py.io.output import OutputLayout, variable_attributes
 from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, write_sealed
 from ailand_gt4py.weights.model import ModelVariables, Variable
