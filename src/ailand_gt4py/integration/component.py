@@ -122,12 +122,11 @@ class LandComponent:
             logger.info(
                 "%s: neither prescribed nor given as background_albedo: by vegetation, unless it is a field", name
             )
-        self._sampled = tuple(sampled)
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
         self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend)
-        #: Names that samples have had and nobody reads; each is told of once.
-        self._unread: set[str] = set()
+        #: Names of fields that samples may have without a word: they are read, or were told of.
+        self._known = {variable.name for variable in sampled}
         self._fields = OutputFields(
             list(self._columns.outputs), self._points, grid, np.dtype(self._columns.dtype), gt4py_backend
         )
@@ -219,10 +218,10 @@ class LandComponent:
 
     def _tell_unread(self, fields: Mapping[str, Any]) -> None:
         """Say which of a sample's fields have no effect: a host may mean a prescribed or guessed input by them."""
-        unread = set(fields) - {variable.name for variable in self._sampled} - self._unread
+        unread = fields.keys() - self._known
         if not unread:
             return
-        self._unread |= unread
+        self._known |= unread
         of_model = {variable.name for variable in self.model.forcing}
         if prescribed := sorted(unread & of_model):
             logger.warning(

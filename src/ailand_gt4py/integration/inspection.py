@@ -16,7 +16,7 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.labels import is_labelled
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import RADIANS, expectation, impossible
+from ailand_gt4py.io.quality import expectation, impossible, perhaps_radians
 from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Variable
@@ -83,13 +83,13 @@ def require_possible(points: HostPoints, values: arrays.Array, variable: Variabl
 
 @functools.cache
 def require_units(name: str, found: str, units: str) -> None:
-    """Check that a unit that the host tells is the one that is expected, in any spelling."""
+    """Check that a unit that the host tells is the one that is expected, in any spelling; `InputError` for another."""
     if found != units and not conversion(found, units, name).is_identity:
         raise InputError(f"{name}: found the unit '{found}', expected '{units}'")
 
 
 def check_units(field: Any, name: str, units: str) -> None:
-    """Check the unit of a host's field that has one among its attributes, as a DataArray may."""
+    """`require_units` of a host's field that has a unit among its attributes, as a DataArray may."""
     if is_labelled(field) and field.attrs.get("units") is not None:
         require_units(name, str(field.attrs["units"]), units)
 
@@ -100,8 +100,7 @@ def check_coordinates(points: HostPoints, latitude: arrays.Array, longitude: arr
     require_within(points, longitude, "longitude", (-180.0, 360.0), " degrees east")
     if not points.n_land:
         return
-    largest = [float(abs(degrees).max()) for degrees in (latitude, longitude)]
-    if all(found <= limit for found, limit in zip(largest, RADIANS, strict=True)) and any(largest):
+    if largest := perhaps_radians(latitude, longitude):
         logger.warning(
             "latitude, longitude: all land is within %.3g degrees of the equator and %.3g of Greenwich, expected "
             "degrees; these may be radians",

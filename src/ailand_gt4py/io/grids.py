@@ -10,26 +10,21 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import dask.array
 import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.labels import positions_of, require_same, texts
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.cells import is_member, matched_cells, sizes_text, with_members_in_order
 from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
 from ailand_gt4py.io.monthly import MONTH
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
-#: Names of the dimension along which the members of an ensemble lie, in lower case.
-MEMBERS = ("member", "number", "realization", "realisation", "ensemble", "ensemble_member", "ens")
 LAND = "land_sea_mask"
-#: So many labels are shown.
-_SHOWN = 5
 #: By how much a land-sea mask may be out of 0 to 1: packing and interpolation.
 _MASK_SLACK = 0.05
 #: Part of a cell that has to be land, as in the IFS.
@@ -117,7 +112,7 @@ def to_columns(
     Raises:
         InputError: naming the file whose cells are others, or the variable whose dimensions cannot be placed.
     """
-    files = _with_members_in_order([_without_single(one) for one in files])
+    files = with_members_in_order([_without_single(one) for one in files])
     lattices = [lattice_of(one) for one in files]
     base = next((lattice for lattice in lattices if lattice is not None), None)
     if base is None:
@@ -126,7 +121,9 @@ def to_columns(
         raise InputError(f"{names}: variable 'lat' is missing; expected it for each column or point, in {unit}")
     part, chosen, notes = _chosen(base, selection)
     first = files[lattices.index(base)]
-    placed = [_places(*pair, first, base, part, chosen, selection) for pair in zip(files, lattices, strict=True)]
+    placed = [
+        matched_cells(*pair, first, base, part, chosen, selection.points) for pair in zip(files, lattices, strict=True)
+    ]
     files, places = [one for one, _ in placed], [where for _, where in placed]
     is_land, sentence = _land(files, places, part)
     kept = np.flatnonzero(is_land)
@@ -206,103 +203,6 @@ def _at_points(base: Lattice, points: Sequence[tuple[float, float]]) -> tuple[La
     return part, chosen, [note]
 
 
-def _places(
-    fields: Fields,
-    lattice: Lattice | None,
-    first: Fields,
-    base: Lattice,
-    part: Lattice,
-    chosen: Values,
-    selection: Selection,
-) -> tuple[Fields, Values | None]:
-    """A file, perhaps with a sentence on it, and positions of the wanted cells in it; None: what it has is for all.
-
-    Args:
-        first: the file of the lattice ``base``, of which ``part`` is wanted, at the positions ``chosen``.
-    """
-    if lattice is base:
-        return fields, chosen
-    if lattice is not None:
-        if selection.points is not None:
-            return fields, lattice.nearest(*np.array(selection.points, dtype=np.float64).T)[0]
-        positions = lattice.positions(part.latitude, part.longitude)
-        return _among_twins(fields, lattice, first, base, part, chosen, positions)
-    skipped = (TIME, MONTH)
-    others = {str(name): size for name, size in fields.dataset.sizes.items() if name not in skipped}
-    others = {name: size for name, size in others.items() if not is_member(name)}
-    if not others:
-        return fields, None
-    if others != dict(base.sizes):
-        raise InputError(
-            f"{fields.path}: has the dimensions {_text(others)} and no latitude and longitude, expected them, or the "
-            f"dimensions of {base.what}, {_text(base.sizes)}"
-        )
-    for name in others if len(others) > 1 else ():
-        if name in first.dataset.variables and name in fields.dataset.variables:
-            labels, expected = (one.dataset[name].values for one in (fields, first))
-            require_same(f"{fields.path}: has", name, labels, expected, f"as in {base.what}")
-    wanted, known = _cell_labels(first, base.sizes), _cell_labels(fields, others)
-    if wanted is None or known is None:
-        what = "latitude, longitude and labels" if len(others) == 1 else "latitude and longitude"
-        return _said(
-            fields, f"Without {what} in {fields.path}, its cells are taken in the order of {base.what}."
-        ), chosen
-    if wanted == known:
-        return fields, chosen
-    by_label = positions_of(wanted, known)
-    if by_label is None:
-        raise InputError(_other_labels(fields, base, wanted, known, "no latitude and longitude"))
-    return _said(fields, f"{fields.path}: cells are matched with those of {base.what} by their labels."), by_label[
-        chosen
-    ]
-
-
-def _among_twins(
-    fields: Fields,
-    lattice: Lattice,
-    first: Fields,
-    base: Lattice,
-    part: Lattice,
-    chosen: Values,
-    positions: Values,
-) -> tuple[Fields, Values]:
-    """`_places` by location, where only labels may tell several cells at one location from each other."""
-    all_wanted, known = _cell_labels(first, base.sizes), _cell_labels(fields, lattice.sizes)
-    if all_wanted is None or known is None or not lattice.has_twins(positions):
-        return fields, positions
-    wanted = [all_wanted[position] for position in chosen]
-    if wanted == [known[position] for position in positions]:
-        return fields, positions
-    by_label = positions_of(wanted, known)
-    if by_label is None or not lattice.is_at(by_label, part.latitude, part.longitude):
-        raise InputError(_other_labels(fields, base, wanted, known, "several cells at one location"))
-    return _said(fields, f"{fields.path}: cells are matched with those of {base.what} by their labels."), by_label
-
-
-def _cell_labels(fields: Fields, sizes: Mapping[str, int]) -> list[str] | None:
-    """Labels of cells in a row; None where they are on a grid or have none."""
-    (name, *others) = sizes
-    if others or name in ("lat", "lon") or name not in fields.dataset.variables:
-        return None
-    return texts(fields.dataset[name].values)
-
-
-def _other_labels(fields: Fields, base: Lattice, wanted: list[str], found: list[str], why: str) -> str:
-    k = next((k for k, pair in enumerate(zip(wanted, found, strict=False)) if pair[0] != pair[1]), 0)
-    return (
-        f"{fields.path}: has {why} and other labels than {base.what} ('{found[k]}' at index {k}, not '{wanted[k]}'), "
-        "expected the same labels, each once"
-    )
-
-
-def _said(fields: Fields, note: str) -> Fields:
-    return dataclasses.replace(fields, notes=[*fields.notes, note])
-
-
-def _text(sizes: Mapping[Any, int]) -> str:
-    return f"({', '.join(f'{name}: {size}' for name, size in sizes.items()) or 'none'})"
-
-
 def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattice) -> tuple[Values, list[str]]:
     """Whether cells are land and have a location, and sentences on those that have not."""
     is_located = np.isfinite(part.latitude) & np.isfinite(part.longitude)
@@ -314,7 +214,7 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
             lattice = lattice_of(one)
             order = list(part.sizes if lattice is None else lattice.sizes)
             if set(mask.dims) != set(order):
-                raise InputError(f"{one.what(LAND)} has the dimensions {_text(mask.sizes)}, expected {order}")
+                raise InputError(f"{one.what(LAND)} has the dimensions {sizes_text(mask.sizes)}, expected {order}")
             values = _fraction(one, np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found])
             is_land = is_land & (values >= LEAST_LAND)
     n_sea = int(is_located.sum() - is_land.sum())
@@ -338,38 +238,6 @@ def _fraction(fields: Fields, values: Values) -> Values:
             "cells), expected a fraction of land, 0 to 1 (the unit may be %)"
         )
     return values
-
-
-def is_member(name: object) -> bool:
-    """Whether members of an ensemble lie along a dimension of this name."""
-    return str(name).lower() in MEMBERS
-
-
-def _with_members_in_order(files: Sequence[Fields]) -> list[Fields]:
-    """The same with the members of all files in the order of the first that labels them."""
-    result: list[Fields] = []
-    known: dict[str, tuple[Fields, list[str]]] = {}
-    for one in files:
-        names = [str(name) for name in one.dataset.sizes if is_member(name) and name in one.dataset.variables]
-        for name in names:
-            labels = texts(one.dataset[name].values)
-            first, expected = known.setdefault(name, (one, labels))
-            if labels == expected or len(labels) != len(expected):  # `_members` refuses other numbers of them
-                continue
-            order = positions_of(expected, labels)
-            if order is None:
-                raise InputError(
-                    f"{one.path}: has the members {_short(labels)} ({name}), expected those of {first.path}, "
-                    f"{_short(expected)}"
-                )
-            note = f"{one.path}: members are put in the order of those of {first.path}, by their labels '{name}'."
-            one = dataclasses.replace(one, dataset=one.dataset.isel({name: order}), notes=[*one.notes, note])
-        result.append(one)
-    return result
-
-
-def _short(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
 
 
 def _members(files: Sequence[Fields]) -> tuple[str, int]:
@@ -428,7 +296,7 @@ def _flattened(fields: Fields, sizes: Mapping[str, int], own: Values | None, mem
         if not (is_placed or set(map(str, variable.dims)) == set(lead)):
             expected = {axis: size for axis, size in fields.dataset.sizes.items() if axis == TIME} | dict(sizes)
             raise InputError(
-                f"{fields.what(name)} has the dimensions {_text(variable.sizes)}, expected {_text(expected)}"
+                f"{fields.what(name)} has the dimensions {sizes_text(variable.sizes)}, expected {sizes_text(expected)}"
             )
         if is_placed and own is not None:
             index = own + math.prod(sizes.values()) * members if has_members else own

@@ -19,7 +19,8 @@ import xarray as xr
 import ailand_gt4py
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import opening
-from ailand_gt4py.io.grids import Grid, is_member
+from ailand_gt4py.io.cells import is_member
+from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.training_ranges import TOLERANCE
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels

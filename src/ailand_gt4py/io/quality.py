@@ -46,7 +46,7 @@ OTHER_UNITS = {
 #: Unit of a rate -> that of what is accumulated over a time.
 AMOUNTS = {"W m-2": "J m-2", "kg m-2 s-1": "kg m-2"}
 #: Latitudes and longitudes that are as small as this may be radians.
-RADIANS = (1.6, 6.3)
+_RADIANS = (1.6, 6.3)
 #: Digits of which codes for missing values are made that no attribute names: -9999, -99.9, 9999.
 _CODES = {"99", "999", "9999", "99999", "999999", "1e+06", "32767", "32768"}
 
@@ -91,6 +91,16 @@ def first_impossible(variable: Variable, values: Values) -> tuple[int, ...] | No
         return None
     wrong = impossible(variable, values)
     return tuple(int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape)) if wrong.any() else None
+
+
+def perhaps_radians(latitude: Any, longitude: Any) -> tuple[float, float] | None:
+    """Largest distances from the equator and from Greenwich, degrees, where both may be radians; else None.
+
+    ``latitude``, ``longitude``: (n,), NumPy's or CuPy's, degrees as it is said; at least one.
+    """
+    largest = float(abs(latitude).max()), float(abs(longitude).max())
+    are_small = all(found <= limit for found, limit in zip(largest, _RADIANS, strict=True))
+    return largest if are_small and any(largest) else None
 
 
 def shown(value: float, variable: Variable, found: Conversion | None = None) -> str:

@@ -19,7 +19,7 @@ from ailand_gt4py.io.field_reader import FieldReader, gaps_of, require_present
 from ailand_gt4py.io.fields import COLUMN, TIME
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
-from ailand_gt4py.io.quality import RADIANS, Inspector, impossible
+from ailand_gt4py.io.quality import Inspector, impossible, perhaps_radians
 from ailand_gt4py.io.sources import ColumnSource, Request
 from ailand_gt4py.io.sunlight import SunLimit
 from ailand_gt4py.io.whole_files import columns
@@ -161,8 +161,8 @@ class ColumnFileSource(ColumnSource):
 
     def _radians(self) -> list[str]:
         """A sentence on locations that may be in radians."""
-        largest = [float(np.abs(degrees).max()) for degrees in (self.latitude, self.longitude)]
-        if not all(found <= limit for found, limit in zip(largest, RADIANS, strict=True)) or not any(largest):
+        largest = perhaps_radians(self.latitude, self.longitude)
+        if largest is None:
             return []
         return [
             f"All columns are within {largest[0]:.3g} degrees of the equator and {largest[1]:.3g} of Greenwich; these "
