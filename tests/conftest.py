@@ -15,7 +15,7 @@ settings.load_profile("reproducible")
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported by now, a million objects, stays: every search for garbage would look at it in vain."""
+    """What has been imported by now, 700 000 objects, stays: every search for garbage would look at it in vain."""
     gc.freeze()
 
 
